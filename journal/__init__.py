@@ -1,0 +1,1 @@
+"""The history: durable, numbered streams of entries, and the State that is a fold of them."""

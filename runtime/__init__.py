@@ -1,0 +1,1 @@
+"""What every process needs: settings, keys, supervision, heartbeat, metrics, logs, clock."""
