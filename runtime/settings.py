@@ -6,12 +6,20 @@ allowed. Secrets are never settings: an account names where its secret lives (``
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+from runtime.exit_codes import ExitCode
+
+ENVIRONMENT_PREFIX: Final = "VANTA_"
 
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,7 +44,126 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     options: dict[str, Any] = {}
 
 
-def read_secret(reference: str, environ: dict[str, str] | None = None) -> str:
+class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The journal. ``witness`` is best put on another disk than ``data_dir``."""
+
+    witness: str | None = None
+
+
+class RestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The REST server."""
+
+
+class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The WebSocket server."""
+
+
+class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The venue sandboxes that ``--sandbox`` starts: ``accounts`` per venue, all drawn from ``seed``."""
+
+    enabled: bool = False
+    seed: int = 7
+    accounts: int = 3
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a process of ours is told. ``repo_version`` is what positions carry on the stream."""
+
+    api_host: str = "127.0.0.1"
+    api_rest_port: int = 48888
+    api_ws_port: int = 8765
+    netuid: int = 8
+    data_dir: Path = Path("data")
+    api_keys: Path = Path("vanta_api/api_keys.json")
+    log_level: str = "info"
+    repo_version: str = "8.8.9"
+    venues: dict[str, VenueSettings] = {}
+    sandbox: SandboxSettings = SandboxSettings()
+    journal: JournalSettings = JournalSettings()
+    rest: RestSettings = RestSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal's database."""
+        return self.data_dir / "journal" / "journal.sqlite3"
+
+    @property
+    def marks_path(self) -> Path:
+        """The marks' database."""
+        return self.data_dir / "journal" / "marks.sqlite3"
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Where checkpoints are kept."""
+        return self.data_dir / "checkpoints"
+
+    @property
+    def witness_path(self) -> Path:
+        """The file that remembers the journal's heads."""
+        return Path(self.journal.witness) if self.journal.witness else self.data_dir / "witness.json"
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or has a bad value; the text names key, value and what is allowed."""
+
+
+# command-line flag → (settings key, help)
+FLAGS: Final[dict[str, tuple[str, str]]] = {
+    "--api-host": ("api_host", "host both servers bind to (default: 127.0.0.1)"),
+    "--api-rest-port": ("api_rest_port", "port of the REST server (default: 48888)"),
+    "--api-ws-port": ("api_ws_port", "port of the WebSocket server (default: 8765)"),
+    "--netuid": ("netuid", "subnet whose metagraph names the hotkeys (default: 8)"),
+    "--data-dir": ("data_dir", "directory of the journal, checkpoints and run files (default: data)"),
+    "--api-keys": ("api_keys", "API keys file (default: vanta_api/api_keys.json)"),
+    "--log-level": ("log_level", "debug, info, warning or error (default: info)"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options every process of ours understands."""
+    for flag, (key, text) in FLAGS.items():
+        parser.add_argument(flag, dest=key, default=None, help=text)
+    parser.add_argument(
+        "--config", default=None, help="TOML file with settings (default: config.toml if there)"
+    )
+    parser.add_argument(
+        "--venues", default=None, help="comma-separated venues to poll (default: all configured)"
+    )
+    parser.add_argument(
+        "--settings", default=None, help=argparse.SUPPRESS
+    )  # resolved settings of the manager
+
+
+def load(argv: Sequence[str], environ: Mapping[str, str], *, prog: str) -> Settings:
+    """Parse a worker's command line. Exits with code 2 and one clear line when something is wrong."""
+    parser = argparse.ArgumentParser(prog=prog)
+    add_arguments(parser)
+    arguments = parser.parse_args(list(argv))
+    try:
+        return resolve(arguments, environ)
+    except SettingsError as error:
+        parser.exit(ExitCode.USAGE, f"{prog}: {error}\n")
+
+
+def resolve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    """Merge command line, environment, file and defaults. Raises SettingsError."""
+    if arguments.settings:
+        return _convert(_read_file(Path(arguments.settings)))
+    values = _read_config(arguments.config or environ.get(ENVIRONMENT_PREFIX + "CONFIG"))
+    _merge(values, _from_environment(environ))
+    _merge(values, {k: v for k, _ in FLAGS.values() if (v := getattr(arguments, k, None)) is not None})
+    settings = _convert(values)
+    return settings if arguments.venues is None else _select_venues(settings, arguments.venues)
+
+
+def dump(settings: Settings, path: Path) -> None:
+    """Write resolved settings so that a worker started with ``--settings PATH`` gets exactly these."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.encode(msgspec.to_builtins(settings, enc_hook=str)))
+
+
+def read_secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
     """Return the secret that ``env:NAME`` or ``file:PATH`` points to. Raises ValueError naming it."""
     scheme, _, rest = reference.partition(":")
     values = os.environ if environ is None else environ
@@ -47,3 +174,118 @@ def read_secret(reference: str, environ: dict[str, str] | None = None) -> str:
     if scheme not in ("env", "file"):
         raise ValueError("a secret must be given as env:NAME or file:PATH, never as itself")
     raise ValueError(f"secret {reference} is not there: set the variable or create the file")
+
+
+def _read_config(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return _read_file(Path("config.toml")) if Path("config.toml").is_file() else {}
+    if not Path(path).is_file():
+        raise SettingsError(f"config file {path!r} is not there: give an existing TOML file with --config")
+    return _read_file(Path(path))
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            values: dict[str, Any] = msgspec.json.decode(text)
+            return values
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """``VANTA_API_HOST=x`` → api_host; ``VANTA_REST__RATE=5`` → rest.rate. Unknown names: refused later."""
+    values: dict[str, Any] = {}
+    for name, value in environ.items():
+        if (
+            name.startswith(ENVIRONMENT_PREFIX)
+            and name not in _OWN_VARIABLES
+            and not name.startswith(_SECRETS)
+        ):
+            *parents, last = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            target = values
+            for parent in parents:
+                target = target.setdefault(parent, {})
+            target[last] = value
+    return values
+
+
+_OWN_VARIABLES: Final = frozenset({"VANTA_CONFIG", "VANTA_READY_FD", "VANTA_MANAGER_PID", "VANTA_LIFE_FD"})
+_SECRETS: Final = ("VANTA_SECRET_", "VANTA_SOAK_")  # room for env:VANTA_SECRET_... and for test counts
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _convert(values: dict[str, Any]) -> Settings:
+    try:
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(str(error), values)) from None
+    _check(settings)
+    return settings
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+def _explain(text: str, values: dict[str, Any]) -> str:
+    what, _, where = text.partition(" - at `$.")
+    key = where.rstrip("`")
+    if match := re.search(r"unknown field `(.+)`", what):
+        field = match.group(1)
+        allowed = ", ".join(_fields_at(key))
+        return f"unknown setting {'.'.join(filter(None, (key, field)))}: allowed here are {allowed}"
+    return f"setting {key} = {_value_at(values, key)!r}: {what[:1].lower()}{what[1:]}"
+
+
+def _fields_at(key: str) -> tuple[str, ...]:
+    kinds: dict[str, type[msgspec.Struct]] = {
+        "sandbox": SandboxSettings,
+        "journal": JournalSettings,
+        "rest": RestSettings,
+        "websocket": WebSocketSettings,
+    }
+    if key.startswith("venues"):
+        return (AccountSettings if "accounts" in key else VenueSettings).__struct_fields__
+    return kinds.get(key, Settings).__struct_fields__
+
+
+def _value_at(values: Any, key: str) -> Any:
+    for part in re.findall(r"[^.\[\]]+", key):
+        if isinstance(values, dict):
+            values = values.get(part)
+        elif isinstance(values, list) and part.isdigit() and int(part) < len(values):
+            values = values[int(part)]
+    return values
+
+
+def _check(settings: Settings) -> None:
+    for key in ("api_rest_port", "api_ws_port"):
+        if not 0 <= (port := getattr(settings, key)) <= 65535:
+            raise SettingsError(f"setting {key} = {port}: allowed is a port from 0 to 65535")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise SettingsError(
+            f"setting log_level = {settings.log_level!r}: allowed are debug, info, warning, error"
+        )
+    for name, venue in settings.venues.items():
+        if venue.poll_interval_s <= 0 or venue.timeout_s <= 0 or venue.requests_per_s <= 0:
+            raise SettingsError(
+                f"venues.{name}: poll_interval_s, timeout_s and requests_per_s must be above 0"
+            )
+
+
+def _select_venues(settings: Settings, names: str) -> Settings:
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    known = {name: settings.venues.get(name, VenueSettings()) for name in wanted}
+    return msgspec.structs.replace(settings, venues=known)
