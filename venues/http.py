@@ -11,6 +11,7 @@ import email.utils
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -132,6 +133,8 @@ class Http:
             self._local.session = requests.Session()
             self._local.session.headers.update({"User-Agent": "vanta-gateway", **self._headers})
             self._local.session.trust_env = False  # no .netrc credentials, no surprise proxies
+            # A cookie belongs to an account, not to a thread: a venue's client sends its own Cookie header.
+            self._local.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session: requests.Session = self._local.session
         return session
 
