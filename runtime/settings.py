@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -55,7 +55,52 @@ class RestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The WebSocket server."""
+    """The WebSocket server.
+
+    Time: ``auth_timeout_s`` until a stranger must have authenticated; ``heartbeat_ms`` between heartbeats;
+    ``ping_interval_s`` of silence before a protocol ping and ``ping_timeout_s`` until its answer (must be
+    above ``slow_limit_s``); ``slow_limit_s`` that a full write buffer may take to drain; ``close_timeout_s``
+    for a closing handshake; ``drain_s`` between the shutdown notice and the close.
+
+    Room: ``write_buffer_bytes`` per subscriber before it leaves the live stream and reads pages at its own
+    pace; ``buffer_limit_bytes`` that ends the connection at once; ``turn_bytes`` in one coalesced write;
+    ``batch_entries`` and ``batch_bytes`` in one replay batch; ``recent_entries`` and ``recent_bytes`` per
+    stream that a replay finds in memory; ``send_buffer_bytes`` of the socket (SO_SNDBUF).
+
+    Limits: ``connections_per_key`` (the oldest leaves), ``connections`` in all and
+    ``unauthenticated_per_ip`` (then 1013), ``failed_auth_per_minute`` per IP, ``messages_per_s`` and
+    ``messages_burst`` that a client may send, ``control_frames_per_s`` likewise with pings counted.
+    ``messages_per_day``: data messages per key and UTC day where the key's quota says nothing (0: no limit).
+
+    ``snapshot_url`` is told to clients that cannot resume; give an absolute URL where REST has another
+    origin. ``trusted_proxies``: addresses whose ``X-Forwarded-For`` is believed.
+    """
+
+    auth_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+    heartbeat_ms: Annotated[int, msgspec.Meta(ge=100)] = 5_000
+    ping_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
+    ping_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
+    slow_limit_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    close_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+    drain_s: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.5
+    write_buffer_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 128 * 1024
+    buffer_limit_bytes: Annotated[int, msgspec.Meta(ge=64 * 1024)] = 1024 * 1024
+    turn_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 128 * 1024
+    batch_entries: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    batch_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1024 * 1024)] = 256 * 1024
+    recent_entries: Annotated[int, msgspec.Meta(ge=1)] = 2_000
+    recent_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 4 * 1024 * 1024
+    send_buffer_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 256 * 1024
+    connections_per_key: Annotated[int, msgspec.Meta(ge=1)] = 5
+    connections: Annotated[int, msgspec.Meta(ge=1)] = 5_000
+    unauthenticated_per_ip: Annotated[int, msgspec.Meta(ge=1)] = 200
+    failed_auth_per_minute: Annotated[int, msgspec.Meta(ge=1)] = 30
+    messages_per_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    messages_burst: Annotated[int, msgspec.Meta(ge=1)] = 60
+    control_frames_per_s: Annotated[int, msgspec.Meta(ge=1)] = 200
+    messages_per_day: Annotated[int, msgspec.Meta(ge=0)] = 0
+    snapshot_url: str = "/validator-checkpoint"
+    trusted_proxies: list[str] = []
 
 
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
