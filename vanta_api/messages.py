@@ -246,13 +246,19 @@ def server_shutdown(in_ms: int, reconnect_after_ms: int, current_sequence: int) 
     )
 
 
-def resync_required(reason: str, expected_sequence: int, current_sequence: int) -> bytes:
-    """Notice that entries from ``expected_sequence`` on were not sent to this client."""
-    return _encode(
-        {
-            "type": "resync_required",
-            "reason": reason,
-            "expected_sequence": expected_sequence,
-            "current_sequence": current_sequence,
-        }
-    )
+def resync_required(
+    reason: str, expected_sequence: int, current_sequence: int, *, stream: str | None = None
+) -> bytes:
+    """Notice that entries from ``expected_sequence`` on were not sent to this client.
+
+    The numbers are of ``positions``, or of the ``stream`` that is named.
+    """
+    frame: dict[str, object] = {
+        "type": "resync_required",
+        "reason": reason,
+        "expected_sequence": expected_sequence,
+        "current_sequence": current_sequence,
+    }
+    if stream is not None:
+        frame["stream"] = stream
+    return _encode(frame)
