@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
+import msgspec
+
 POSITIONS: Final = "positions"
 ORDERS: Final = "orders"
 REGISTRY: Final = "registry"
@@ -26,8 +28,7 @@ PAGE_BYTES: Final = 256 * 1024
 ANY: Final = -1  # Draft.expected_last: append whatever the key's last entry is
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """What a writer asks to append.
 
     ``identity`` are the bytes that decide "same content as the key's last entry": the body without
@@ -42,8 +43,7 @@ class Draft:
     expected_last: int = ANY
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """What became of one draft: its entry's number, and False when the content was there already."""
 
     stream: str
@@ -51,8 +51,7 @@ class Appended:
     is_new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One durable fact. ``event_id`` is 16 bytes, chained per key; ``time_ms`` is the append time."""
 
     stream: str
@@ -100,6 +99,10 @@ class UnavailableError(JournalError):
 
 class CorruptError(JournalError):
     """The journal on disk is damaged; run ``python -m journal verify``."""
+
+
+class DivergedError(JournalError):
+    """A copied entry does not continue what was copied so far: boot again from a checkpoint."""
 
 
 class Reader(Protocol):
