@@ -51,7 +51,40 @@ class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class RestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The REST server."""
+    """The REST server.
+
+    Time: ``request_timeout_s`` in which a request must have arrived whole; ``idle_timeout_s`` after which
+    a silent connection is closed; ``drain_s`` that requests in flight get at shutdown; ``poll_s`` between
+    two looks at the journal when no bell rings (marks have no bell); ``stale_after_s`` without a sign of
+    the reader of the journal until ``/readyz`` says no.
+
+    Room: ``threads`` that answer requests; ``connections`` open at once; ``body_bytes`` of a request.
+
+    Limits, each per minute: ``requests_per_minute`` per key; ``open_per_minute`` per client address on
+    routes that need no key; ``failed_auth_per_minute`` per client address for wrong or missing keys (then
+    429, also for a good key that has not been used from that address before). Per UTC day and key, by
+    tier, where the key's own quota says nothing (a tier that is not named: no limit):
+    ``requests_per_day``, ``bytes_per_day``.
+
+    ``trusted_proxies``: addresses or networks whose ``X-Forwarded-For`` is believed.
+    ``metagraph_file``: JSON list of the subnet's hotkeys, read again when it changes.
+    """
+
+    request_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 15.0
+    idle_timeout_s: Annotated[int, msgspec.Meta(ge=1)] = 60
+    drain_s: Annotated[float, msgspec.Meta(ge=0, le=9)] = 8.0
+    poll_s: Annotated[float, msgspec.Meta(gt=0, le=5)] = 0.25
+    stale_after_s: Annotated[float, msgspec.Meta(gt=0)] = 15.0
+    threads: Annotated[int, msgspec.Meta(ge=2, le=256)] = 12
+    connections: Annotated[int, msgspec.Meta(ge=10)] = 1_000
+    body_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 256 * 1024
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=1)] = 1_200
+    open_per_minute: Annotated[int, msgspec.Meta(ge=1)] = 300
+    failed_auth_per_minute: Annotated[int, msgspec.Meta(ge=1)] = 10
+    requests_per_day: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
+    bytes_per_day: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
+    trusted_proxies: list[str] = []
+    metagraph_file: str | None = None
 
 
 class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
