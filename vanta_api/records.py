@@ -49,6 +49,7 @@ class VenueFacts(msgspec.Struct, frozen=True, kw_only=True):
     position_id: str | None = None
     order_id: str | None = None
     quantity: str | None = None
+    filled: str | None = None
     average_entry_price: str | None = None
     price: str | None = None
     mark_price: str | None = None
@@ -57,6 +58,7 @@ class VenueFacts(msgspec.Struct, frozen=True, kw_only=True):
     fees: str | None = None
     status: str | None = None
     kind: str | None = None
+    reduce_only: bool | None = None
     observed_ms: int | None = None
     venue_ms: int | None = None
     derived: bool = False
@@ -167,6 +169,22 @@ class OrderMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Body of an ``orders`` entry."""
 
     order: RestingOrder
+
+
+class AccountSizeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hotkey's leverage and returns are measured against (USD), from ``update_time_ms`` on."""
+
+    hotkey: str
+    account_size: float
+    account_size_theta: float = 0.0
+    update_time_ms: int
+    valid_date_timestamp: int
+
+
+class AccountSizeMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of a ``registry`` entry with key ``account_size|<hotkey>``."""
+
+    account_size: AccountSizeRecord
 
 
 class MarkMessage(msgspec.Struct, frozen=True, kw_only=True):
