@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -92,7 +93,7 @@ def test_starts_again_with_growing_delays_after_crashes() -> None:
             stage.run(0.05)
         starts.append(stage.clock.monotonic())
         stage.started[-1][1].code = 1
-    gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(starts)]
 
     assert gaps[0] < 0.5
     assert gaps[-1] > 5 * gaps[0]
