@@ -114,7 +114,7 @@ def test_documented_positions_and_funds_give_holdings_and_equity() -> None:
             contracts=json.dumps(sample("contract_list.json")).encode(),
             fundLock=json.dumps(sample("client_fund_lock_state.json")).encode(),
             spotPrices=json.dumps(sample("spot_prices.json")).encode(),
-            **{"referencePrices__WETH/USDC": json.dumps(sample("reference_prices.json")).encode()},
+            referencePrices__x=json.dumps(sample("reference_prices.json")).encode(),
         )
     )
     short, long = snapshot.holdings
