@@ -131,6 +131,11 @@ class MemoryJournal:
         return decided.results
 
     def new_epoch(self, reason: EpochReason, known: Mapping[str, int] | None = None) -> Epoch:
+        if self._replica:
+            raise UnavailableError("this journal is a replica: promote it instead")
+        return self._begin_epoch(reason, known)
+
+    def _begin_epoch(self, reason: EpochReason, known: Mapping[str, int] | None) -> Epoch:
         with self._lock:
             closed, era = next_era(self._eras[-1], self._heads, known or {}, reason, self._clock.now_ms())
             self._eras[-1:] = [closed, era]
@@ -143,7 +148,7 @@ class MemoryJournal:
             if not self._replica:
                 raise UnavailableError("this journal is no replica")
             self._replica = False
-            return self.new_epoch(reason, known)
+            return self._begin_epoch(reason, known)
 
     def trim(self, stream: str, through: int, limit: int = TRIM_ROWS) -> int:
         check_trim(stream, self._streams, limit)

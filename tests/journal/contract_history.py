@@ -174,6 +174,9 @@ class HistoryContract:
         with pytest.raises(UnavailableError, match="replica"):
             replica.append([position("x")])
 
+        with pytest.raises(UnavailableError, match="promote"):
+            replica.new_epoch("new-epoch")
+
         epoch = replica.promote({POSITIONS: 40})
         assert not replica.is_replica
         assert replica.append([position("x")])[0].sequence == 40 + GAP == epoch.first[POSITIONS]
