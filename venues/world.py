@@ -51,8 +51,11 @@ def slots(
     live_from = origin_ms + HISTORY_DAYS * DAY_MS
     at, index = origin_ms, 0
     while True:
-        pace_s = past_s if at < live_from else live_s
-        at += round(1000 * pace_s * (0.5 + draw(seed, account, "slot", index)))
+        spread = 0.5 + draw(seed, account, "slot", index)
+        if at < live_from:  # the first live action comes soon after the history's end, not hours later
+            at = min(at + round(1000 * past_s * spread), live_from + round(1000 * live_s * spread))
+        else:
+            at += round(1000 * live_s * spread)
         if at > until_ms:
             return
         yield at
