@@ -268,7 +268,8 @@ def test_valuing_changes_only_what_follows_the_mark() -> None:
 
     assert valued.unrealized_pnl == 21.0
     assert valued.net_value == 221.0
-    assert (valued.current_return, valued.return_at_close) == (pytest.approx(1.021), pytest.approx(1.02))
+    assert valued.current_return == pytest.approx(1.021)
+    assert valued.return_at_close == pytest.approx(1.02)
     assert with_facts(valued.venue, mark_price=None, unrealized_pnl=None, observed_ms=None) == with_facts(
         position.venue, mark_price=None, unrealized_pnl=None, observed_ms=None
     )
