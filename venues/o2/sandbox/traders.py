@@ -6,6 +6,7 @@ that its earlier slots and the prices left behind, so the same world always tell
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 from venues.o2.sandbox.engine import BUY, SELL, Account, Exchange, Order, Reverted
@@ -19,7 +20,9 @@ COINS: Final = {
 }
 START_CASH: Final = {"USDC": 60_000, "USDT": 25_000}  # whole units
 MAX_COIN_VALUE: Final = 12_000  # whole quote units; above it a trader rather reduces
-PATIENCE: Final = 5  # slots until a trader cancels an order that did not fill
+PATIENCE: Final = 8  # slots until a trader cancels an order that did not fill
+MOST_RESTING: Final = 4
+FAR_SHARE: Final = 0.4  # of the orders that are left too far away to fill soon
 SLIPPAGE_TICKS: Final = 60  # a taker's limit goes that many spreads through the market
 
 
@@ -27,9 +30,9 @@ class Trader:
     """One account's will. ``act`` is called once per slot."""
 
     def __init__(self, exchange: Exchange, account: Account) -> None:
-        self._exchange, self._account = exchange, account
+        self._exchange, self.account = exchange, account
         self._slot = 0
-        self._visiting: tuple[str, int] | None = None  # a deposit that leaves again at the next slot
+        self.visiting: tuple[str, int] | None = None  # (asset, amount) that leaves again at the next slot
         self._placed: list[tuple[int, Order]] = []
 
     def fund(self, at_ms: int) -> None:
@@ -37,27 +40,35 @@ class Trader:
         for asset, token in TOKENS.items():
             if token.symbol in START_CASH:
                 amount = START_CASH[token.symbol] * 10**token.decimals
-                self._exchange.deposit(self._account, asset, amount, at_ms)
+                self._exchange.deposit(self.account, asset, amount, at_ms)
 
     def act(self, at_ms: int) -> None:
         """Do what this slot asks for; an order that the exchange refuses is simply not placed."""
         self._slot += 1
-        self._account.nonce += 1
+        self.account.nonce += 1
         self._send_back(at_ms)
         self._lose_patience()
         coin = list(COINS)[int(self._draw("coin") * len(COINS))]
-        try:
+        with contextlib.suppress(Reverted):
             self._trade(coin, at_ms)
-        except Reverted:
-            return
+        with contextlib.suppress(Reverted):
+            self._quote_beside(at_ms)
+
+    def _quote_beside(self, at_ms: int) -> None:
+        """Every other slot an order is left in some book, besides whatever else the slot brought."""
+        if self.visiting is None and len(self._placed) < MOST_RESTING and self._draw("beside") < 0.5:
+            coin = list(COINS)[int(self._draw("beside-coin") * len(COINS))]
+            market = COINS[coin][0]
+            side = SELL if self.account.unlocked(market.base.asset) and self._draw("side") < 0.4 else BUY
+            self._quote(market, side, at_ms)
 
     def _draw(self, what: str) -> float:
-        return draw(self._exchange.seed, self._account.id, self._slot, what)
+        return draw(self._exchange.seed, self.account.id, self._slot, what)
 
     def _trade(self, coin: str, at_ms: int) -> None:
         markets = COINS[coin]
         market = markets[int(self._draw("market") * len(markets))]
-        held = self._account.total(market.base.asset)
+        held = self.account.total(market.base.asset)
         choice = self._draw("choice")
         if not held:
             return self._buy(market, at_ms) if choice < 0.75 else self._quote(market, BUY, at_ms)
@@ -80,7 +91,7 @@ class Trader:
     def _holds_others(self, coin: str) -> bool:
         """Whether another coin is held outside of sell orders, which could take it away at any moment."""
         return any(
-            self._account.unlocked(markets[0].base.asset) for other, markets in COINS.items() if other != coin
+            self.account.unlocked(markets[0].base.asset) for other, markets in COINS.items() if other != coin
         )
 
     def _value(self) -> int:
@@ -95,34 +106,35 @@ class Trader:
         price = self._bound(market, BUY, at_ms)
         quantity = market.quantity(self._value(), price)
         kind = "Market" if self._draw("kind") < 0.5 else "Spot"
-        self._exchange.place(self._account, market, BUY, price, quantity, kind, at_ms)
+        self._exchange.place(self.account, market, BUY, price, quantity, kind, at_ms)
 
     def _sell(self, market: Listed, coin: str, part: float, at_ms: int) -> None:
         """Sell a part of the coin; selling all takes back the coin's resting sell orders first."""
         asset = market.base.asset
         for other in COINS[coin]:
             if part == 1.0:
-                for order in self._exchange.open_orders(self._account, other):
+                for order in self._exchange.open_orders(self.account, other):
                     self._exchange.cancel(order)
-            self._exchange.settle(self._account, other)
-        free = self._account.own.get(asset, 0)
+            self._exchange.settle(self.account, other)
+        free = self.account.own.get(asset, 0)
         quantity = free if part == 1.0 else int(free * part) // market.lot * market.lot
         price = self._bound(market, SELL, at_ms)
-        order = self._exchange.place(self._account, market, SELL, price, quantity, "Spot", at_ms)
+        order = self._exchange.place(self.account, market, SELL, price, quantity, "Spot", at_ms)
         self._placed.append((self._slot, order))
 
     def _quote(self, market: Listed, side: int, at_ms: int) -> None:
         """Leave an order a little away from the market, where it may or may not be filled."""
         best = market.best(self._exchange.seed, at_ms, side)
-        away = 1 - side * (0.0004 + 0.006 * self._draw("away") ** 2)
+        distance = 0.03 if self._draw("far") < FAR_SHARE else 0.004
+        away = 1 - side * (0.0004 + distance * self._draw("away"))
         price = int(best * away) // market.tick * market.tick
         quantity = market.quantity(self._value(), price)
         if side == SELL:
-            self._exchange.settle(self._account, market)
-            free = self._account.own.get(market.base.asset, 0)
+            self._exchange.settle(self.account, market)
+            free = self.account.own.get(market.base.asset, 0)
             quantity = min(quantity, free // 2 // market.lot * market.lot)
         kind = "PostOnly" if self._draw("kind") < 0.3 else "Spot"
-        order = self._exchange.place(self._account, market, side, price, quantity, kind, at_ms)
+        order = self._exchange.place(self.account, market, side, price, quantity, kind, at_ms)
         self._placed.append((self._slot, order))
 
     def _lose_patience(self) -> None:
@@ -134,21 +146,21 @@ class Trader:
     def _visit(self, market: Listed, at_ms: int) -> None:
         """Deposit some of the coin for one slot: the holding moves although nothing was traded."""
         amount = market.quantity(self._value() // 4, market.middle(self._exchange.seed, at_ms))
-        self._exchange.deposit(self._account, market.base.asset, amount, at_ms)
-        self._visiting = (market.base.asset, amount)
+        self._exchange.deposit(self.account, market.base.asset, amount, at_ms)
+        self.visiting = (market.base.asset, amount)
 
     def _send_back(self, at_ms: int) -> None:
-        if self._visiting is not None:
-            asset, amount = self._visiting
-            self._visiting = None
-            self._exchange.deposit(self._account, asset, -amount, at_ms)
+        if self.visiting is not None:
+            asset, amount = self.visiting
+            self.visiting = None
+            self._exchange.deposit(self.account, asset, -amount, at_ms)
 
     def _self_trade(self, market: Listed, at_ms: int) -> None:
         """Hit an own order: the account is maker and taker of one trade, and holds what it held."""
-        self._exchange.settle(self._account, market)
+        self._exchange.settle(self.account, market)
         price = market.middle(self._exchange.seed, at_ms)
-        free = self._account.own.get(market.base.asset, 0)
+        free = self.account.own.get(market.base.asset, 0)
         quantity = min(market.quantity(200, price), free // market.lot * market.lot)
-        order = self._exchange.place(self._account, market, SELL, price, quantity, "PostOnly", at_ms)
+        order = self._exchange.place(self.account, market, SELL, price, quantity, "PostOnly", at_ms)
         self._placed.append((self._slot, order))
-        self._exchange.place(self._account, market, BUY, price, quantity, "FillOrKill", at_ms)
+        self._exchange.place(self.account, market, BUY, price, quantity, "FillOrKill", at_ms)

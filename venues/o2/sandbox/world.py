@@ -32,7 +32,8 @@ class World:
         self.accounts: list[Account] = []
         self._live_from = origin_ms + HISTORY_DAYS * DAY_MS
         self._events: list[tuple[int, int]] = []  # (time, number of the actor; -1 is the price tick)
-        self._traders: list[tuple[Trader, Iterator[int]]] = []
+        self.traders: list[Trader] = []
+        self._times: list[Iterator[int]] = []
         for index in range(accounts):
             self._join(index)
         heapq.heappush(self._events, (origin_ms + PAST_TICK_MS, -1))
@@ -47,7 +48,8 @@ class World:
         times = slots(
             self.seed, account.id, self.origin_ms, FAR_MS, past_s=PAST_ACTION_S, live_s=LIVE_ACTION_S
         )
-        self._traders.append((trader, times))
+        self.traders.append(trader)
+        self._times.append(times)
         heapq.heappush(self._events, (next(times), index))
 
     def advance(self, now_ms: int) -> None:
@@ -60,7 +62,6 @@ class World:
                 pace_ms = PAST_TICK_MS if at_ms < self._live_from else LIVE_TICK_MS
                 heapq.heappush(self._events, (at_ms + pace_ms, -1))
             else:
-                trader, times = self._traders[actor]
-                trader.act(at_ms)
-                heapq.heappush(self._events, (next(times), actor))
+                self.traders[actor].act(at_ms)
+                heapq.heappush(self._events, (next(self._times[actor]), actor))
         self.now_ms = max(self.now_ms, now_ms)
