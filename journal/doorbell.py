@@ -133,15 +133,13 @@ class Ringer:
         return self._listing
 
 
-_ringers: dict[Path, Ringer] = {}
-
-
 def ring(directory: Path) -> None:
-    """Ring every bell in ``directory`` once."""
-    ringer = _ringers.get(directory)
-    if ringer is None:
-        ringer = _ringers.setdefault(directory, Ringer(directory))
-    ringer.ring()
+    """Ring every bell in ``directory`` once; whoever rings often keeps a Ringer."""
+    ringer = Ringer(directory)
+    try:
+        ringer.ring()
+    finally:
+        ringer.close()
 
 
 class _Directory:

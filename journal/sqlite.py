@@ -22,7 +22,7 @@ import apsw
 
 from journal import schema, witness, writing
 from journal.codec import deflate
-from journal.doorbell import ring
+from journal.doorbell import Ringer
 from journal.entry import (
     DURABLE_STREAMS,
     Appended,
@@ -127,6 +127,7 @@ class SqliteJournal(SqliteReader):
         self._writer.set_wal_hook(self._note_wal_pages)
         self._create(copied, base or {}, keys)
         super().__init__(self.path)
+        self._ringer = Ringer(self.bells)
 
     def _create(self, copied: Era | None, base: Mapping[str, int], keys: KeyHeads) -> None:
         with schema.explained(self.path):
@@ -161,7 +162,7 @@ class SqliteJournal(SqliteReader):
                 written += self._apply(connection, request, heads, now_ms, alone=len(requests) == 1)
             writing.save_heads(connection, heads)
         if written:
-            ring(self.bells)
+            self._ringer.ring()
         self._write_back()
 
     def _apply(
@@ -201,7 +202,7 @@ class SqliteJournal(SqliteReader):
             heads.advance(decided.heads, max((time_ms for _, time_ms, _ in rows), default=0))
             writing.save_heads(connection, heads)
         if rows:
-            ring(self.bells)
+            self._ringer.ring()
         self._write_back()
         return decided.results
 
@@ -223,7 +224,7 @@ class SqliteJournal(SqliteReader):
         with self._writing() as connection:
             heads = writing.load_heads(connection)
             epoch = self._change_era(connection, heads, reason, known)
-        ring(self.bells)
+        self._ringer.ring()
         return epoch
 
     def _change_era(
@@ -248,7 +249,7 @@ class SqliteJournal(SqliteReader):
             epoch = self._change_era(connection, heads, "old-disk", seen.heads)
             # before the commit: if we die in between, the next start finds an unknown epoch and makes its own
             witness.write(path, epoch.id, heads.numbers, self._clock.now_ms())
-        ring(self.bells)
+        self._ringer.ring()
 
     def trim(self, stream: str, through: int, limit: int = TRIM_ROWS) -> int:
         """Remove entries up to ``through``, oldest first, at most ``limit``; returns how many went."""
@@ -264,6 +265,7 @@ class SqliteJournal(SqliteReader):
             witness.write(self._witness_file, self.epoch().id, self.heads(), self._clock.now_ms())
         super().close()
         self._writer.close()
+        self._ringer.close()
 
     # The write transaction and its failures
 
