@@ -42,18 +42,17 @@ class Plan:
 class AccountBook:
     """One account's last known positions and resting orders.
 
-    ``horizon_ms``: fills up to this time belong to history that is no longer kept; they are not news.
+    An account whose every position left the journal's window is asked for everything again; the journal
+    knows each key's last content for ever, so that what it had already is not written twice.
     """
 
-    def __init__(
-        self, venue: str, account: str, hotkey: str, account_size: Decimal, horizon_ms: int = 0
-    ) -> None:
+    def __init__(self, venue: str, account: str, hotkey: str, account_size: Decimal) -> None:
         self.venue, self.account, self.hotkey = venue, account, hotkey
-        self.account_size, self.horizon_ms = account_size, horizon_ms
+        self.account_size = account_size
         self.lots: dict[str, Position] = {}  # position id or instrument → its most recent position
         self.resting: dict[str, RestingOrder] = {}
         self.fill_ids: set[str] = set()
-        self.newest_fill_ms = horizon_ms
+        self.newest_fill_ms = 0
         self.is_new = True
         self._suspects: dict[str, Decimal] = {}
 
@@ -70,7 +69,7 @@ class AccountBook:
 
     def since_ms(self) -> int | None:
         """From when on fills are wanted; None asks for everything (nothing is known yet)."""
-        return None if self.is_new and not self.horizon_ms else max(0, self.newest_fill_ms - OVERLAP_MS)
+        return None if self.is_new else max(0, self.newest_fill_ms - OVERLAP_MS)
 
     def plan(self, snapshot: Snapshot) -> Plan:
         """What ``snapshot`` changes. Pure: the book itself stays as it is."""
@@ -132,10 +131,10 @@ class _Planner:
                 self._emit(lot, [fold.without_fills(self._context(lot, position), position, gone)])
 
     def _new_fills(self) -> dict[str, list[Fill]]:
-        known, horizon = self._book.fill_ids, self._book.horizon_ms
+        known = self._book.fill_ids
         grouped: dict[str, list[Fill]] = {}
         for fill in self._snapshot.fills:
-            if fill.fill_id not in known and fill.time_ms > horizon:
+            if fill.fill_id not in known:
                 grouped.setdefault(fill.position_id or fill.instrument, []).append(fill)
         return grouped
 

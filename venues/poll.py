@@ -96,8 +96,7 @@ def restore(venue: str, settings: VenueSettings, state: State) -> list[Tracked]:
     for account in settings.accounts:
         hotkey = hotkey_of(venue, account)
         size = _known_size(state, hotkey)
-        horizon_ms = state.dropped_through_ms(hotkey)
-        book = AccountBook(venue, account.account, hotkey, size or DEFAULT_ACCOUNT_SIZE, horizon_ms)
+        book = AccountBook(venue, account.account, hotkey, size or DEFAULT_ACCOUNT_SIZE)
         book.load(positions.get(hotkey, ()), orders.get(hotkey, ()))
         is_settled = size is not None and account.account_size in (None, size)
         tracked.append(Tracked(account, book, Cadence(settings.poll_interval_s, jitter), has_size=is_settled))
