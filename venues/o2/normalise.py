@@ -4,6 +4,8 @@ Rule 1: a trade's ``side`` is the maker's; a taker did the opposite; ``both`` is
 Rule 2: a coin's holding is ``total_unlocked + total_locked`` (the trading account is inside the first).
 Rule 3: every price is USD. A dollar stablecoin is a dollar; a market quoted in another coin is converted
 at that coin's mark, its trade is also a trade of that coin, and both fills are ``derived``.
+Rule 4: nothing on a spot market is short. A sale of coins that no trade of the account's whole history
+bought (they were deposited) is preceded by a ``transfer`` of the missing coins at the sale's price.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ class _View:
     def __init__(self, payload: Payload) -> None:
         self.parts = payload.parts
         self.observed_ms = payload.observed_ms
+        self.is_whole = payload.since_ms is None
         listed = read_markets(self._part("markets"))
         followed = {key: market for key, market in listed.items() if f"trades/{key}/0" in payload.parts}
         prices = {key: price for key in followed if (price := self._price(followed[key])) is not None}
@@ -171,7 +174,8 @@ class _View:
                         # Pages are newest first, so of two trades of one millisecond the later row is older.
                         dated.append((at, number, -len(seen), self._trade(path, market, row, at)))
         dated.sort(key=lambda item: item[:3])
-        return [fill for *_, legs in dated for fill in legs]
+        found = [fill for *_, legs in dated for fill in legs]
+        return list(_covered(found)) if self.is_whole else found
 
     def _trade(self, path: str, market: Market, row: TradeRow, at: int) -> list[Fill]:
         maker_sign = _sign(f"{path}.side", row.side)
@@ -261,6 +265,25 @@ class _View:
             status=status,
             venue_status=venue_status,
         )
+
+
+def _covered(fills: list[Fill]) -> Iterator[Fill]:
+    """The fills, and before every sale of more than was there the arrival of what it lacked."""
+    net: dict[str, Decimal] = {}
+    for fill in fills:
+        after = net.get(fill.instrument, Decimal(0)) + fill.quantity
+        if after < 0:
+            yield Fill(
+                fill_id=f"{fill.fill_id}-deposit",
+                instrument=fill.instrument,
+                quantity=-after,
+                price=fill.price,
+                time_ms=fill.time_ms,
+                kind="transfer",
+                derived=True,
+            )
+        net[fill.instrument] = max(after, Decimal(0))
+        yield fill
 
 
 def _status(row: OrderRow, rest: Decimal, filled: Decimal, dust: Decimal) -> tuple[OrderStatus, str]:

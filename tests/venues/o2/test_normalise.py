@@ -37,8 +37,9 @@ def snapshot_of(**changes: Any) -> Snapshot:
     return normalise(payload({**parts(), **changes}))
 
 
-def fills_of(*rows: dict[str, Any]) -> tuple[Fill, ...]:
-    return snapshot_of(**{TRADES: {"trades": list(rows)}}).fills
+def fills_of(*rows: dict[str, Any], since_ms: int | None = None) -> tuple[Fill, ...]:
+    asked = payload({**parts(), TRADES: {"trades": list(rows)}})
+    return normalise(msgspec.structs.replace(asked, since_ms=since_ms)).fills
 
 
 def order_of(**changes: Any) -> VenueOrder:
@@ -91,7 +92,7 @@ def test_a_coin_that_is_all_gone_has_no_holding() -> None:
     [("Buy", "maker", 40), ("Sell", "maker", -40), ("Buy", "taker", -40), ("Sell", "taker", 40)],
 )
 def test_a_taker_did_the_opposite_of_the_listed_side(side: str, role: str, quantity: int) -> None:
-    (fill,) = fills_of(trade(side=side, trader_side=role))
+    (fill,) = fills_of(trade(side=side, trader_side=role), since_ms=1)
 
     assert fill.quantity == quantity
 
@@ -114,11 +115,41 @@ def test_a_self_trade_is_two_fills_that_cancel_and_pays_the_fee_once(side: str) 
 
 
 def test_the_takers_fee_is_estimated_from_the_total_and_the_maker_pays_none() -> None:
-    maker, taker = fills_of(trade(trade_id="1"), trade(trade_id="2", trader_side="taker"))
+    taken = trade(trade_id="2", side="Sell", trader_side="taker")
+
+    maker, taker = fills_of(trade(trade_id="1"), taken)
 
     assert maker.fee == 0
     assert taker.fee == Decimal("0.0001")
     assert not taker.derived
+
+
+def test_coins_sold_that_no_trade_bought_were_deposited_and_never_short() -> None:
+    rows = [
+        trade(trade_id="3", timestamp=1767225603000, side="Sell", quantity="60000000000"),
+        trade(trade_id="2", timestamp=1767225602000),
+        trade(trade_id="1", timestamp=1767225601000, side="Sell", price="24000"),
+    ]
+
+    got = fills_of(*rows)
+
+    assert [(fill.kind, fill.quantity) for fill in got] == [
+        ("transfer", Decimal(40)),
+        ("trade", Decimal(-40)),
+        ("trade", Decimal(40)),
+        ("transfer", Decimal(20)),
+        ("trade", Decimal(-60)),
+    ]
+    assert [fill.price for fill in got if fill.derived] == [Decimal("0.024"), Decimal("0.025")]
+    assert len({fill.fill_id for fill in got}) == 5
+
+
+def test_a_part_of_the_history_does_not_tell_what_was_deposited() -> None:
+    selling = payload({**parts(), TRADES: {"trades": [trade(side="Sell")]}})
+
+    (fill,) = normalise(msgspec.structs.replace(selling, since_ms=1)).fills
+
+    assert fill.kind == "trade"
 
 
 def test_fills_come_oldest_first_and_repeated_rows_count_once() -> None:
@@ -286,7 +317,7 @@ def test_a_trade_against_another_coin_is_a_trade_of_both_in_dollars() -> None:
     made[f"trades/{CROSS_MARKET}/0"] = {"trades": [row]}
     made[TRADES] = {"trades": []}
 
-    got = normalise(payload(made))
+    got = normalise(msgspec.structs.replace(payload(made), since_ms=1))
 
     base, quote = got.fills
     assert (base.instrument, base.quantity, base.price) == ("fFUEL/fUSDC", Decimal(10), Decimal("0.027"))

@@ -125,8 +125,8 @@ class Trader:
     def _quote(self, market: Listed, side: int, at_ms: int) -> None:
         """Leave an order a little away from the market, where it may or may not be filled."""
         best = market.best(self._exchange.seed, at_ms, side)
-        distance = 0.03 if self._draw("far") < FAR_SHARE else 0.004
-        away = 1 - side * (0.0004 + distance * self._draw("away"))
+        distance = 0.03 if self._draw("far") < FAR_SHARE else 0.001
+        away = 1 - side * (0.0002 + distance * self._draw("away"))
         price = int(best * away) // market.tick * market.tick
         quantity = market.quantity(self._value(), price)
         if side == SELL:

@@ -306,6 +306,7 @@ def _page(
 
 
 def _trade_no(text: str) -> int:
+    text = text.removeprefix("0x")  # the official client writes every id with the prefix
     if not text.isascii() or not text.isdigit():
         raise Refused(400, 7002, "unknown start_trade_id")
     return int(text)
