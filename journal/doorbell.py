@@ -100,8 +100,7 @@ class Ringer:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._hand = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._hand.setblocking(False)
+        self._hand: socket.socket | None = None  # made at the first bell
         self._lock = threading.Lock()
         self._listing: tuple[str, ...] = ()
         self._listed_ns = -1  # the directory's mtime when it was listed
@@ -112,6 +111,9 @@ class Ringer:
             names = self._names()
             if not names:
                 return
+            if self._hand is None:
+                self._hand = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._hand.setblocking(False)
             with _Directory(self._directory) as address:
                 for name in names:
                     target = address(name)
@@ -119,7 +121,8 @@ class Ringer:
                         (self._directory / name).unlink(missing_ok=True)
 
     def close(self) -> None:
-        self._hand.close()
+        if self._hand is not None:
+            self._hand.close()
 
     def _names(self) -> tuple[str, ...]:
         try:
