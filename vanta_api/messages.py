@@ -191,14 +191,10 @@ def replaced() -> tuple[bytes, int]:
 
 def pong(client_timestamp: float | None, server_ms: int) -> bytes:
     """The answer to a ping."""
-    return _encode(
-        {
-            "type": "pong",
-            "client_timestamp": client_timestamp,
-            "server_timestamp": server_ms,
-            "timestamp": server_ms,
-        }
-    )
+    frame: dict[str, object] = {"type": "pong", "server_timestamp": server_ms, "timestamp": server_ms}
+    if client_timestamp is not None:  # the published client calculates with what is there
+        frame["client_timestamp"] = client_timestamp
+    return _encode(frame)
 
 
 def heartbeat(current_sequence: int, epoch: str, server_ms: int) -> bytes:
@@ -225,9 +221,9 @@ def subscription_status(request: Subscribe | Unsubscribe, received_ms: int) -> b
         "status": "success",
         "all": request.all,
         "action": "subscribe" if isinstance(request, Subscribe) else "unsubscribe",
-        "sender_timestamp": request.sender_timestamp,
-        "received_timestamp": received_ms,
     }
+    if request.sender_timestamp is not None:  # the published client calculates with what is there
+        frame |= {"sender_timestamp": request.sender_timestamp, "received_timestamp": received_ms}
     if isinstance(request, Subscribe):
         chosen = ("hotkeys", "venues", "trade_pairs", "streams")
         frame.update({name: getattr(request, name) for name in chosen if getattr(request, name)})
