@@ -7,7 +7,7 @@ from typing import Final, cast
 from isal import igzip_lib, isal_zlib
 
 PLAIN_BYTES: Final = 2048  # a body up to this size is stored as it is
-_NOT_DEFLATED: Final = cast(type[Exception], igzip_lib.IsalError)
+NOT_DEFLATED: Final = cast(type[Exception], igzip_lib.IsalError)
 
 
 def deflate(body: bytes) -> bytes | None:
@@ -23,7 +23,7 @@ def inflate(packed: bytes, size: int) -> bytes:
     engine = isal_zlib.decompressobj()
     try:
         body: bytes = engine.decompress(packed, size + 1)
-    except _NOT_DEFLATED as error:
+    except NOT_DEFLATED as error:
         raise ValueError(f"does not inflate: {error}") from None
     if len(body) != size or not engine.eof:
         raise ValueError(f"inflates to another size than {size} bytes")

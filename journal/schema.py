@@ -133,5 +133,5 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except (apsw.CantOpenError, apsw.BusyError, apsw.LockedError, apsw.ReadOnlyError) as error:
         raise UnavailableError(f"cannot open or lock {path}: {error}") from error
-    except (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.SQLError) as error:
+    except (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.SQLError, UnicodeDecodeError) as error:
         raise CorruptError(f"{path} is damaged ({error}): run python -m journal verify") from error

@@ -281,6 +281,9 @@ class SqliteJournal(SqliteReader):
         except apsw.Error as error:
             self._undo()
             raise self._explain(error) from error
+        except UnicodeDecodeError as error:
+            self._undo()
+            raise CorruptError(f"{self.path} is damaged ({error}): run python -m journal verify") from error
         except BaseException:
             self._undo()
             raise

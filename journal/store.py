@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from journal.doorbell import Bell
-from journal.entry import ACTIONS, REGISTRY, Appended, Entry, Epoch, EpochReason, Journal
+from journal.entry import ACTIONS, REGISTRY, Appended, Entry, Epoch, EpochReason, Journal, Reader
 
 TRIM_ROWS: Final = 500  # rows one trim transaction may remove
 NEVER_TRIMMED: Final = (REGISTRY, ACTIONS)
@@ -19,6 +19,13 @@ class KeyHead(NamedTuple):
     key: str
     sequence: int
     event_id: bytes
+
+
+class HistoryReader(Reader, Protocol):
+    """A reader that also knows the epochs before the present one."""
+
+    def epochs(self) -> list[Epoch]:
+        """Every epoch of this journal, oldest first."""
 
 
 class Store(Journal, Protocol):

@@ -37,7 +37,7 @@ def read(path: Path) -> Witness | None:
         return msgspec.json.decode(path.read_bytes(), type=Witness)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         log.warning("witness cannot be read", path=str(path), error=str(error))
         return None
 
@@ -54,11 +54,15 @@ def write(path: Path, epoch: str, heads: Mapping[str, int], now_ms: int) -> None
 def replace_file(path: Path, content: bytes) -> None:
     """Write the file so that after a crash either the old or the new content is there, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

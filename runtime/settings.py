@@ -45,9 +45,28 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The journal. ``witness`` is best put on another disk than ``data_dir``."""
+    """The journal.
+
+    Fields:
+        witness: file that remembers the journal's heads; best on another disk than ``data_dir``
+            (default: ``<data_dir>/witness.json``).
+        checkpoint_interval_s: seconds between checkpoints while entries come in.
+        checkpoint_entries: entries after which a checkpoint is written sooner.
+        checkpoints_kept: newest checkpoint files that are kept.
+        retention_hours: entries are kept at least this long, whatever the checkpoints hold; from 25, as
+            the lagged tiers look 24 hours back.
+        closed_window_days: closed positions and finished orders older than this leave the State; their
+            totals stay. From 121, as returns look 120 days back.
+        marks_hours: history of marks that is kept, at one-minute resolution; from 25.
+    """
 
     witness: str | None = None
+    checkpoint_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    checkpoint_entries: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    checkpoints_kept: Annotated[int, msgspec.Meta(ge=2)] = 4
+    retention_hours: Annotated[float, msgspec.Meta(ge=25)] = 168.0
+    closed_window_days: Annotated[int, msgspec.Meta(ge=121)] = 365
+    marks_hours: Annotated[float, msgspec.Meta(ge=25)] = 49.0
 
 
 class RestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
