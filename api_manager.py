@@ -19,7 +19,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from journal.sqlite import SqliteJournal
+from journal.entry import JournalError
+from journal.layout import open_journal
 from runtime import logs
 from runtime import settings as settings_module
 from runtime.api_keys import create_default
@@ -105,9 +106,10 @@ class APIManager:
         run_dir = settings.data_dir / "run"
         for stale in (*run_dir.glob("*.json"), *run_dir.glob("*.prom")):  # heartbeats of an earlier run
             stale.unlink()
-        SqliteJournal(
-            settings.journal_path, witness=settings.witness_path
-        ).close()  # one process decides the epoch
+        try:
+            open_journal(settings).close()  # one process decides the epoch, before any other looks
+        except JournalError as error:
+            raise CannotBoot(f"the journal cannot be opened: {error}") from None
         resolved = run_dir / "settings.json"
         settings_module.dump(settings, resolved)
         self.settings = settings

@@ -17,6 +17,8 @@ import threading
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+import structlog
+
 from runtime import logs, settings
 from runtime.clock import Clock, SystemClock
 from runtime.exit_codes import ExitCode
@@ -79,6 +81,9 @@ def run(name: str, main: Callable[[Worker], int], argv: list[str] | None = None)
         worker.fail(
             f"{error.filename}: {error.strerror}: give this user access to it or choose another --data-dir"
         )
+    except Exception:  # noqa: BLE001 - the outermost frame: log with secrets masked, be replaced
+        structlog.get_logger().exception("worker crashed")
+        raise SystemExit(int(ExitCode.FAILED)) from None
     raise SystemExit(code)
 
 

@@ -11,10 +11,8 @@ from typing import Final
 import msgspec
 import structlog
 
-from journal.checkpoint import boot
 from journal.entry import ORDERS, POSITIONS, REGISTRY
-from journal.marks import MarkStore
-from journal.sqlite import SqliteJournal
+from journal.layout import boot_state, open_journal, open_marks
 from journal.state import State
 from runtime.clock import Clock
 from runtime.settings import AccountSettings, Settings, VenueSettings
@@ -60,10 +58,9 @@ def assembled(
     settings: Settings, venue: Venue, own: VenueSettings, client: VenueClient, clock: Clock
 ) -> Iterator[Poller]:
     """A poller on the journal of ``settings``, caught up; everything is closed on the way out."""
-    journal = SqliteJournal(settings.journal_path)
-    marks = MarkStore(settings.marks_path)
+    journal, marks = open_journal(settings), open_marks(settings)
     try:
-        tracked = restore(venue.name, own, boot(journal, settings.checkpoint_dir))
+        tracked = restore(venue.name, own, boot_state(settings, journal))
         yield Poller(venue, client, own, tracked, Sink(journal, marks, settings.repo_version), clock)
     finally:
         client.close()
@@ -109,11 +106,11 @@ def restore(venue: str, settings: VenueSettings, state: State) -> list[Tracked]:
 def _by_hotkey(venue: str, state: State) -> tuple[dict[str, list[Position]], dict[str, list[RestingOrder]]]:
     positions: dict[str, list[Position]] = {}
     orders: dict[str, list[RestingOrder]] = {}
-    for latest in state.latest[POSITIONS].values():
+    for latest in state.latest.get(POSITIONS, {}).values():
         position = decode_position_message(latest.body).position
         if position.venue is not None and position.venue.name == venue:
             positions.setdefault(position.miner_hotkey, []).append(position)
-    for latest in state.latest[ORDERS].values():
+    for latest in state.latest.get(ORDERS, {}).values():
         order = decode_order_message(latest.body).order
         if order.venue is not None and order.venue.name == venue:
             orders.setdefault(order.miner_hotkey, []).append(order)
@@ -121,7 +118,7 @@ def _by_hotkey(venue: str, state: State) -> tuple[dict[str, list[Position]], dic
 
 
 def _known_size(state: State, hotkey: str) -> Decimal | None:
-    latest = state.latest[REGISTRY].get(f"account_size|{hotkey}")
+    latest = state.latest.get(REGISTRY, {}).get(f"account_size|{hotkey}")
     if latest is None:
         return None
     return Decimal(repr(_account_size.decode(latest.body).account_size.account_size))
