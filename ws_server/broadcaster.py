@@ -27,10 +27,8 @@ Members = dict[Subscriber, None]  # an ordered set
 
 
 class Broadcaster:
-    """``schedule`` runs a call in the next turn of the loop.
-
-    ``on_behind(subscriber)`` is told when a buffer is full (its cursors are set), ``on_overflow`` when it
-    is over the hard limit. Everything here happens in the loop's thread.
+    """``schedule`` runs a call in the next turn of the loop; ``on_overflow`` is told of a buffer over the
+    hard limit. Everything here happens in the loop's thread.
     """
 
     def __init__(
@@ -38,11 +36,10 @@ class Broadcaster:
         settings: WebSocketSettings,
         clock: Clock,
         schedule: Callable[[Callable[[], None]], object],
-        on_behind: Callable[[Subscriber], None],
         on_overflow: Callable[[Subscriber], None],
     ) -> None:
         self._settings, self._clock, self._schedule = settings, clock, schedule
-        self._on_behind, self._on_overflow = on_behind, on_overflow
+        self._on_overflow = on_overflow
         self._groups: dict[View, Members] = {}
         self._pending: deque[Message] = deque()
         self._pending_bytes = 0
@@ -164,6 +161,11 @@ class Broadcaster:
             resume()
         self._plan_turn()
 
+    def finish(self) -> None:
+        """Send all that is pending now. Raises Hole."""
+        while self._pending:
+            self.turn()
+
     def _plan_turn(self) -> None:
         if self._pending and not self._is_scheduled:
             self._is_scheduled = True
@@ -249,8 +251,7 @@ class Broadcaster:
         if waiting > self._settings.buffer_limit_bytes:
             self._on_overflow(subscriber)
         else:
-            subscriber.full_since = self._clock.monotonic()
-            self._on_behind(subscriber)
+            subscriber.full_since = self._clock.monotonic()  # it goes on when it has drained
 
     def _measure(self, batch: Sequence[Message]) -> None:
         oldest_ms = min(message.entry.time_ms for message in batch)

@@ -72,6 +72,10 @@ class Session:
             return self._close(close_codes.AUTH_TIMEOUT)
         return []
 
+    def shut(self) -> None:
+        """The connection is being closed for a reason that is not the session's."""
+        self.state = State.CLOSED
+
     # --- authentication -----------------------------------------------------------------------------
 
     def _authenticate(self, raw: bytes | str) -> list[Action]:

@@ -22,6 +22,8 @@ from journal.entry import Epoch, JournalError, Page, Reader
 PAGES_AHEAD: Final = 4
 POLL_S: Final = 0.2  # how late an entry can be when no bell was heard
 
+FAULTS: Final = (JournalError, apsw.Error, OSError)
+
 RestartReason = Literal["epoch_changed", "trimmed"]
 
 
@@ -103,7 +105,7 @@ class Tail:
             finally:
                 bell.close()
                 source.close()
-        except (JournalError, apsw.Error, OSError) as fault:
+        except FAULTS as fault:
             self._tell(self._sink.on_fault, fault)
 
     def _read_all(self, source: Source) -> bool:

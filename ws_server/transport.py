@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
@@ -30,7 +31,10 @@ class Connection(ServerConnection):
     """The library's connection plus what the server needs to know about it.
 
     ``heard_at``: loop time of the last bytes from the client. ``frames_in``: frames of any kind received.
+    ``crowd``: with more connections than this a new one is cut before anything is read.
     """
+
+    crowd: ClassVar[int] = sys.maxsize
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,7 +44,8 @@ class Connection(ServerConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.heard_at = self.loop.time()
+        if len(self.server.handler_tasks) > self.crowd:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self.loop.time()

@@ -97,6 +97,7 @@ class RawClient:
         self.socket.connect(("127.0.0.1", port))
         self._buffer = bytearray()
         self._frames: list[Frame] = []
+        self.welcome: dict[str, Any] = {}  # the auth reply, once somebody has read it
         self.response = self._handshake(path)
 
     def _handshake(self, path: str) -> bytes:
@@ -142,6 +143,14 @@ class RawClient:
         assert found.opcode == TEXT, found
         decoded: dict[str, Any] = msgspec.json.decode(found.payload)
         return decoded
+
+    def hear_sequences(self, until: int) -> list[int]:
+        """Read data frames and batches up to the number ``until``; the numbers in order."""
+        found: list[int] = []
+        while not found or found[-1] < until:
+            heard = self.hear()
+            found.extend(inner["sequence"] for inner in heard.get("messages", [heard]) if "sequence" in inner)
+        return found
 
     def close_code(self) -> int | None:
         """Read until the end; the code of the server's close frame, None when there was none."""

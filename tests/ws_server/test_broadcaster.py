@@ -33,12 +33,9 @@ class Stage:
         self.clock = FakeClock()
         self.settings = settings(**changes)
         self.turns = 0
-        self.behind: list[Subscriber] = []
         self.overflowed: list[Subscriber] = []
         self.lost: list[tuple[Subscriber, str]] = []
-        self.broadcaster = Broadcaster(
-            self.settings, self.clock, self._schedule, self.behind.append, self.overflowed.append
-        )
+        self.broadcaster = Broadcaster(self.settings, self.clock, self._schedule, self.overflowed.append)
         self.after = dict.fromkeys(STREAMS, 0)
 
     def begin(self) -> None:
@@ -256,8 +253,8 @@ def test_a_full_buffer_leaves_the_live_stream_with_its_cursor() -> None:
     stage.append(40, pad=300)
     stage.turn()
 
-    assert stage.behind == [slow]
     assert slow.mode is Mode.BEHIND
+    assert slow.full_since is not None
     assert slow.cursors == {POSITIONS: link_of(slow).sequences[-1]}
     assert link_of(slow).waiting < 4096 + 3000
     assert link_of(quick).sequences == list(range(1, 41))
