@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -34,11 +35,16 @@ def draw(seed: int, *names: object) -> float:
 def price(seed: int, name: str, base: Decimal, at_ms: int, tick: Decimal) -> Decimal:
     """The price of ``name`` at ``at_ms``: a sum of waves around ``base``, rounded to ``tick``."""
     drift = sum(
-        amplitude * math.sin(2 * math.pi * (at_ms / period + draw(seed, name, period)))
-        for period, amplitude in _WAVES
+        amplitude * math.sin(2 * math.pi * (at_ms / period + phase))
+        for (period, amplitude), phase in zip(_WAVES, _phases(seed, name), strict=True)
     )
     exact = base * Decimal(repr(math.exp(drift)))
     return (exact / tick).quantize(Decimal(1), ROUND_HALF_EVEN) * tick
+
+
+@lru_cache(maxsize=4096)
+def _phases(seed: int, name: str) -> tuple[float, ...]:
+    return tuple(draw(seed, name, period) for period, _ in _WAVES)
 
 
 def slots(

@@ -20,9 +20,15 @@ class O2Sandbox:
 
     def __init__(self, *, seed: int, accounts: int, origin_ms: int, clock: Clock) -> None:
         self.world = World(seed, accounts, origin_ms)
+        self._clock = clock
         self.app = web.Application()
+        self.app.on_startup.append(self._catch_up)
         self.app.add_routes(Wire(self.world, clock).routes())
         self.app.add_routes(Stream(self.world, clock).routes())
+
+    async def _catch_up(self, app: web.Application) -> None:
+        """Before the port opens: a sandbox that was off for a day has hours of trading to make up for."""
+        self.world.advance(self._clock.now_ms())
 
     def settings(self, base_url: str, secrets_dir: Path) -> VenueSettings:
         """Every account by its trade account id; its owner's key goes to a file only we can read."""

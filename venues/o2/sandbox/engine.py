@@ -7,6 +7,7 @@ Rule 2: every execution is one Trade, seen by both parties, with a number that g
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -195,15 +196,16 @@ class Exchange:
         self, market: Listed, side: int, price: int, quantity: int, at_ms: int
     ) -> Iterator[tuple[int, int, Order | None]]:
         """(price, size, maker) that the order would meet now, best first; None is the market maker."""
-        offers: list[tuple[int, int, int, Order | None]] = [
-            (order.price, order.rest, order.number, order)
+        others = sorted(
+            (order.price * side, order.number, order.price, order.rest, order)
             for order in self.resting.get(market.id, ())
             if order.side == -side
-        ]
+        )
         last = self._last_order + 1  # the market maker queues behind everybody else's orders
-        offers += [(at, size, last, None) for at, size in market.levels(self.seed, at_ms, -side)]
-        offers.sort(key=lambda offer: (offer[0] * side, offer[2]))
-        for at, size, _, maker in offers:
+        maker_levels = (
+            (at * side, last, at, size, None) for at, size in market.levels(self.seed, at_ms, -side)
+        )
+        for _, _, at, size, maker in heapq.merge(others, maker_levels, key=lambda offer: offer[:2]):
             if quantity <= 0 or (price - at) * side < 0:
                 return
             piece = min(size, quantity)

@@ -55,26 +55,20 @@ class Listed:
     maker_fee: int = 0
     min_order: int = 1_000_000
     dust: int = 1_000
+    tick: int = field(init=False)  # price step in chain units
+    lot: int = field(init=False)  # size step in chain units
     id: str = field(init=False)
     contract: str = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "tick", power(self.quote.decimals - self.quote.max_precision))
+        object.__setattr__(self, "lot", power(self.base.decimals - self.base.max_precision))
         object.__setattr__(self, "id", identifier("o2-sandbox", "market", self.pair))
         object.__setattr__(self, "contract", identifier("o2-sandbox", "book", self.pair))
 
     @property
     def pair(self) -> str:
         return f"{self.base.symbol}/{self.quote.symbol}"
-
-    @property
-    def tick(self) -> int:
-        """Price step in chain units."""
-        return power(self.quote.decimals - self.quote.max_precision)
-
-    @property
-    def lot(self) -> int:
-        """Size step in chain units."""
-        return power(self.base.decimals - self.base.max_precision)
 
     def total(self, price_chain: int, quantity: int) -> int:
         """Quote chain units of an execution."""
