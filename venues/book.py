@@ -147,9 +147,10 @@ class _Planner:
                 return
         records: list[Position] = []
         for fill in fills:
-            made = fold.apply_fill(context, current, fill)
-            records += made
-            current = made[-1] if made else current
+            for step in (*fold.cover(context, current, fill), fill):
+                made = fold.apply_fill(context, current, step)
+                records += made
+                current = made[-1] if made else current
             self._plan.fill_ids.add(fill.fill_id)
             self._plan.newest_fill_ms = max(self._plan.newest_fill_ms, fill.time_ms)
         self._emit(lot, records)

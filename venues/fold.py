@@ -74,6 +74,19 @@ def apply_fill(context: Context, current: Position | None, fill: Fill) -> list[P
     return [_append(context, current, fill, fill.quantity, _direction(fill.quantity))]
 
 
+def cover(context: Context, current: Position | None, fill: Fill) -> list[Fill]:
+    """The deposit that must have come before ``fill`` where nothing can be sold short; usually none."""
+    missing = -(net_quantity(current) + fill.quantity)
+    if context.instrument.can_short or fill.quantity >= 0 or missing <= context.tolerance:
+        return []
+    if fill.kind not in OPENING_KINDS:
+        return []
+    deposit = msgspec.structs.replace(
+        fill, fill_id=f"cover:{fill.fill_id}", quantity=missing, fee=Decimal(0), kind="transfer", derived=True
+    )
+    return [deposit]
+
+
 def roll_over(context: Context, position: Position) -> tuple[Position, Position]:
     """Close a full position at its own average and open its successor with the same average."""
     net, average, now = net_quantity(position), average_entry(position), position.orders[-1].processed_ms

@@ -36,7 +36,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """Something that is traded. ``name`` is unique at the venue (``FUEL/USDC``, ``BTC-USD``,
     ``<slug>:YES``, ``WETH/USDC-250207080-3600-C``). ``vanta_pair`` is the id of Vanta's own pair when it
     is the very same instrument (Ostium's BTC-USD is BTCUSD). ``fee`` is the taker fee as a fraction.
-    ``lot`` is the smallest size; a quantity below ``max(lot, dust)`` counts as flat."""
+    ``lot`` is the smallest size; a quantity below ``max(lot, dust)`` counts as flat. ``can_short`` False
+    (spot, prediction shares): a sale of more than is known comes from a deposit nobody told us about."""
 
     name: str
     base: str
@@ -48,6 +49,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     max_leverage: Decimal = Decimal(1)
     lot: Decimal = ZERO
     dust: Decimal = ZERO
+    can_short: bool = True
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,11 +39,11 @@ def snapshot(
     )
     options.setdefault("holdings", () if held is None else (holding,))
     options.setdefault("holdings_complete", held is not None)
+    options.setdefault("instruments", (FUEL,))
     return Snapshot(
         venue="o2",
         account="a",
         observed_ms=T0 + at_s * 1000,
-        instruments=(FUEL,),
         fills=tuple(fills or ()),
         marks=(Mark(instrument=FUEL.name, price=d(mark), time_ms=T0 + at_s * 1000),),
         **options,

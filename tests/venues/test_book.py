@@ -195,6 +195,17 @@ def test_a_position_whose_every_fill_was_taken_back_is_void() -> None:
     assert feed(account, snapshot(7, [fill(7, 1, 9)], held=1))[0].positions[-1].venue.quantity == "1"
 
 
+def test_where_nothing_can_be_sold_short_a_sale_beyond_the_holding_was_a_deposit() -> None:
+    spot = msgspec.structs.replace(FUEL, can_short=False)
+    account = known_book()
+    plans = feed(account, snapshot(5, [fill(1, 2, 10), fill(2, -5, 12)], held=0, instruments=(spot,)))
+
+    assert quantities(plans[0]) == ["2", "5", "0"]
+    assert all(p.position_type != "SHORT" for p in plans[0].positions)
+    assert [o.venue.derived for o in last(plans).orders if o.venue] == [False, True, False]
+    assert feed(account, snapshot(6, [fill(2, -5, 12)], held=0, instruments=(spot,)))[0].positions == []
+
+
 def test_positions_with_the_venues_own_id_are_never_netted() -> None:
     account = book()
     feed(account, snapshot(0, [], held=0))

@@ -65,6 +65,7 @@ class Market:
             max_leverage=Decimal(1),
             lot=scaled(1, min(self.base.max_precision, self.base.decimals)),
             dust=self.dust,
+            can_short=False,
         )
 
 
