@@ -29,8 +29,14 @@ _LEVELS: Final = {
 
 def configure(worker: str, level: str = "info") -> None:
     """Send this process's logs, ours and the libraries', to stderr as JSON lines naming ``worker``."""
+
+    def name_worker(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.setdefault("worker", worker)  # a context variable would be lost in threads
+        return event
+
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        name_worker,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -42,7 +48,6 @@ def configure(worker: str, level: str = "info") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(worker=worker)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

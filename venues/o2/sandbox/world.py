@@ -19,7 +19,7 @@ from venues.world import DAY_MS, HISTORY_DAYS, slots
 PAST_TICK_MS: Final = 30 * 60_000
 LIVE_TICK_MS: Final = 2_000
 PAST_ACTION_S: Final = 6 * 3600.0
-LIVE_ACTION_S: Final = 7.0
+LIVE_ACTION_S: Final = 15.0
 FAR_MS: Final = 1 << 60
 
 
