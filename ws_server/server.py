@@ -42,7 +42,7 @@ _log = structlog.get_logger()
 
 LOOK_ROUND_S: Final = 0.5  # how late a deadline of the clock may be noticed
 FLUSH_USAGE_S: Final = 10.0
-CROWD: Final = 1.25  # connections beyond this share of the limit are cut before the handshake
+CROWD_ROOM: Final = 64  # connections beyond the limit that still get an answer; more are cut unread
 
 
 class WebSocketServer:
@@ -184,7 +184,7 @@ class WebSocketServer:
         settings = self._settings
 
         class Limited(transport.Connection):
-            crowd = round(settings.connections * CROWD)
+            crowd = settings.connections + CROWD_ROOM
 
         return await serve(
             self._converse,

@@ -89,16 +89,21 @@ def _first(buffer: bytearray) -> tuple[Frame, int] | None:
 class RawClient:
     """A blocking client on a plain socket. ``frames`` are those read so far."""
 
-    def __init__(self, port: int, *, path: str = "/", receive_buffer: int | None = None) -> None:
+    def __init__(self, port: int, *, path: str | None = "/", receive_buffer: int | None = None) -> None:
+        """Connect and, unless ``path`` is None, shake hands."""
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(10)
-        self.socket.connect(("127.0.0.1", port))
         self._buffer = bytearray()
         self._frames: list[Frame] = []
         self.welcome: dict[str, Any] = {}  # the auth reply, once somebody has read it
-        self.response = self._handshake(path)
+        try:
+            self.socket.connect(("127.0.0.1", port))
+            self.response = b"" if path is None else self._handshake(path)
+        except OSError:
+            self.socket.close()
+            raise
 
     def _handshake(self, path: str) -> bytes:
         key = base64.b64encode(os.urandom(16)).decode()
@@ -114,6 +119,16 @@ class RawClient:
         head, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
         self._buffer = bytearray(rest)
         return head
+
+    def read_all(self) -> bytes:
+        """Everything until the end of the stream."""
+        found = b""
+        try:
+            while data := self.socket.recv(65536):
+                found += data
+        except ConnectionError:
+            pass
+        return found
 
     def send(self, data: bytes) -> None:
         """Send raw bytes."""
