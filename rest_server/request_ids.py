@@ -1,0 +1,31 @@
+"""Every request has an id: the client's own where it is harmless, else a new one.
+
+It stands in the answer's header, in every error body and in the access log.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Final
+
+from flask import g
+
+HEADER: Final = "X-Request-ID"
+_HARMLESS: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")  # nothing that could break a log line or a header
+
+
+def choose(offered: str | None) -> str:
+    """The offered id when it is harmless, else a random one."""
+    return offered if offered and _HARMLESS.match(offered) else new()
+
+
+def new() -> str:
+    """A random id: 16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+def current() -> str:
+    """The id of the request being answered."""
+    request_id: str = g.request_id
+    return request_id
