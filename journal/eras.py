@@ -27,10 +27,11 @@ class Era(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The numbers of one stream that a page may hold: up to ``last`` (None: no end), in ``epoch``."""
+    """The numbers of one stream that a page may hold: ``first`` to ``last``, both included, in ``epoch``."""
 
     epoch: str
-    last: int | None
+    first: int
+    last: int
 
 
 def first_era(streams: Sequence[str], now_ms: int) -> Era:
@@ -52,9 +53,11 @@ def next_era(
     return current._replace(last=dict(heads)), Era(Epoch(str(uuid.uuid4()), first, created), reason, None)
 
 
-def span_after(eras: Sequence[Era], stream: str, after: int) -> Span:
-    """Return the span that holds the next number after ``after``: the earliest era not read to its end."""
+def span_after(eras: Sequence[Era], stream: str, after: int, head: int) -> Span:
+    """Return the rest of the earliest era that goes on after ``after``; empty (first > last) at the head."""
     for era in eras:
-        if era.last is None or era.last[stream] >= max(after + 1, era.epoch.first[stream]):
-            return Span(era.epoch.id, None if era.last is None else era.last[stream])
+        first = max(after + 1, era.epoch.first[stream])
+        last = head if era.last is None else era.last[stream]
+        if era.last is None or last >= first:
+            return Span(era.epoch.id, first, last)
     raise JournalError("the journal has no current epoch")

@@ -87,7 +87,7 @@ class MemoryJournal:
             entries, head = self._entries[stream], self._heads[stream]
             oldest = entries[0].sequence if entries else head + 1
             trimmed = after < self._floors[stream]
-            span = span_after(self._eras, stream, after)
+            span = span_after(self._eras, stream, after, head)
             taken = () if trimmed else _take(entries, after, span.last, min(limit, PAGE_ENTRIES), max_bytes)
             return Page(taken, oldest, head, span.epoch if taken else self.epoch().id, trimmed)
 
@@ -190,13 +190,11 @@ def _entry(row: Row, time_ms: int) -> Entry:
     return Entry(row.stream, row.sequence, row.key, row.event_id, time_ms, row.body)
 
 
-def _take(
-    entries: list[Entry], after: int, last: int | None, limit: int, max_bytes: int
-) -> tuple[Entry, ...]:
+def _take(entries: list[Entry], after: int, last: int, limit: int, max_bytes: int) -> tuple[Entry, ...]:
     start = bisect_right(entries, after, key=lambda entry: entry.sequence)
     taken: list[Entry] = []
     for entry in entries[start : start + limit]:
-        if last is not None and entry.sequence > last:
+        if entry.sequence > last:
             break
         taken.append(entry)
         max_bytes -= len(entry.body)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from itertools import repeat
 from operator import add, mod
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 import msgspec
@@ -25,22 +25,32 @@ from journal.codec import inflate
 from journal.doorbell import Doorbell
 from journal.entry import PAGE_BYTES, PAGE_ENTRIES, CorruptError, Entry, Epoch, Page, UnavailableError
 from journal.eras import Era, span_after
-from journal.identity import MODULUS
+from journal.identity import MODULUS, checksum
 from journal.schema import STREAM_IDS, check_format, connect, explained, row_sum
 from journal.tail import follow
 
 BELLS: Final = "bells"  # folder beside the journal's file
-_NO_END: Final = 2**63 - 1
 
-_BOUNDS: Final = """SELECT head, floor, (SELECT min(sequence) FROM entry WHERE stream = ?1),
-    (SELECT max(number) FROM epoch) FROM stream WHERE id = ?1"""
+_HEADS: Final = """SELECT name, head, floor, time_ms, checksum, (SELECT max(number) FROM epoch)
+    FROM stream"""
+_HEAD: Final = f"{_HEADS} WHERE id = ?"
 _PAGE: Final = """SELECT sequence, key, event_id, time_ms, checksum, deflated, body FROM entry
-    WHERE stream = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"""
-_NEWEST_UP_TO: Final = """SELECT sequence, time_ms FROM entry
+    WHERE stream = ? AND sequence BETWEEN ? AND ? ORDER BY sequence LIMIT ?"""
+_NEWEST_UP_TO: Final = """SELECT sequence, time_ms, event_id, checksum, body FROM entry
     WHERE stream = ? AND sequence <= ? ORDER BY sequence DESC LIMIT 1"""
 _ERAS: Final = "SELECT number, id, reason, created_ms, first, last, checksum FROM epoch ORDER BY number"
 
 Row = tuple[int, str, bytes, int, int, int, bytes]  # the columns of _PAGE
+
+
+class Head(NamedTuple):
+    """One stream's row: its head, its floor, its newest time, and the number of the current epoch."""
+
+    stream: str
+    head: int
+    floor: int
+    time_ms: int
+    epoch: int
 
 
 class SqliteReader:
@@ -77,21 +87,24 @@ class SqliteReader:
 
     def heads(self) -> dict[str, int]:
         with self._transaction() as connection:
-            return dict(connection.execute("SELECT name, head FROM stream ORDER BY id"))
+            return {head.stream: head.head for head in read_heads(connection)}
 
     def read(self, stream: str, after: int, limit: int = PAGE_ENTRIES, max_bytes: int = PAGE_BYTES) -> Page:
-        number = STREAM_IDS[stream]
+        limit = min(limit, PAGE_ENTRIES)
         with self._transaction() as connection:
-            ((head, floor, oldest, newest),) = connection.execute(_BOUNDS, (number,))
-            eras = self._eras_of(connection, newest)
-            span = span_after(eras, stream, after)
+            head = _read_head(connection, stream)
+            eras = self._eras_of(connection, head.epoch)
+            span = span_after(eras, stream, after, head.head)
+            oldest = span_after(eras, stream, head.floor, head.head).first
             rows: list[Row] = []
-            if floor <= after < head:
-                last = _NO_END if span.last is None else span.last
-                rows = _rows(connection, (number, after, last, min(limit, PAGE_ENTRIES)), max_bytes)
-        entries = _entries(stream, rows, self.path) if rows else ()
-        epoch = span.epoch if rows else eras[-1].epoch.id
-        return Page(entries, head + 1 if oldest is None else oldest, head, epoch, after < floor)
+            if after >= head.floor and span.first <= span.last:
+                rows = _rows(connection, (STREAM_IDS[stream], span.first, span.last, limit), max_bytes)
+                entries = _entries(stream, rows, self.path)
+                whole = len(rows) == limit or _size(rows) >= max_bytes or entries[-1].sequence == span.last
+                if not whole or entries[0].sequence != span.first:
+                    raise CorruptError(f"{self.path}: {stream} misses entries: run python -m journal verify")
+                return Page(entries, oldest, head.head, span.epoch, False)
+        return Page((), oldest, head.head, eras[-1].epoch.id, after < head.floor)
 
     def follow(
         self, stream: str, after: int, *, stop: Callable[[], bool], poll_s: float = 0.25
@@ -103,21 +116,21 @@ class SqliteReader:
         return Doorbell(self.bells)
 
     def sequence_at(self, stream: str, ms: int) -> int:
-        number = STREAM_IDS[stream]
         with self._transaction() as connection:
-            ((head, _, oldest, _),) = connection.execute(_BOUNDS, (number,))
-            if oldest is None:
-                return int(head)
-            below, above = oldest - 1, head  # the answer lies in below..above: times never go back
+            head = _read_head(connection, stream)
+            first = span_after(self._eras_of(connection, head.epoch), stream, head.floor, head.head).first
+            if first > head.head:
+                return head.head
+            below, above = first - 1, head.head  # the answer lies in below..above: times never go back
+            newest = below
             while below < above:
                 middle = (below + above + 1) // 2
-                ((sequence, time_ms),) = connection.execute(_NEWEST_UP_TO, (number, middle))
+                sequence, time_ms = _newest_up_to(connection, stream, middle)
                 if time_ms <= ms:
-                    below = middle
+                    below, newest = middle, sequence
                 else:
                     above = sequence - 1
-            found = connection.execute(_NEWEST_UP_TO, (number, below)).fetchone()
-            return int(found[0]) if found else int(oldest) - 1
+            return newest
 
     def close(self) -> None:
         """Close every thread's connection."""
@@ -146,9 +159,36 @@ class SqliteReader:
     def _eras_of(self, connection: apsw.Connection, newest: int) -> list[Era]:
         known, eras = self._eras
         if known != newest:
-            eras = [_era(row, self.path) for row in connection.execute(_ERAS)]
+            eras = read_eras(connection, self.path)
             self._eras = (newest, eras)
         return eras
+
+
+def read_heads(connection: apsw.Connection) -> list[Head]:
+    """Read every stream's row. Raises CorruptError when one was altered."""
+    return [_head(row) for row in connection.execute(_HEADS)]
+
+
+def _read_head(connection: apsw.Connection, stream: str) -> Head:
+    row = connection.execute(_HEAD, (STREAM_IDS[stream],)).fetchone()
+    if row is None:
+        raise CorruptError(f"stream {stream} is not there: run python -m journal verify")
+    return _head(row)
+
+
+def _head(row: Sequence[Any]) -> Head:
+    name, head, floor, time_ms, expected, epoch = row
+    if row_sum(name, head, floor, time_ms) != expected:
+        raise CorruptError(f"the head of stream {name} is damaged: run python -m journal verify")
+    return Head(name, head, floor, time_ms, epoch)
+
+
+def _newest_up_to(connection: apsw.Connection, stream: str, number: int) -> tuple[int, int]:
+    """Return (number, time) of the newest entry up to a number."""
+    row: Any = connection.execute(_NEWEST_UP_TO, (STREAM_IDS[stream], number)).fetchone()
+    if row is None or checksum(row[0], row[1], row[2], row[4]) != row[3]:
+        raise CorruptError(f"{stream} {number} is damaged: run python -m journal verify")
+    return row[0], row[1]
 
 
 def era_row(number: int, era: Era) -> tuple[object, ...]:
@@ -157,6 +197,11 @@ def era_row(number: int, era: Era) -> tuple[object, ...]:
     last = None if era.last is None else msgspec.json.encode(era.last).decode()
     columns = (number, era.epoch.id, era.reason, era.epoch.created_ms, first, last)
     return (*columns, row_sum(*columns))
+
+
+def read_eras(connection: apsw.Connection, path: Path) -> list[Era]:
+    """Read every era, oldest first. Raises CorruptError when one was altered."""
+    return [_era(row, path) for row in connection.execute(_ERAS)]
 
 
 def _era(row: Sequence[Any], path: Path) -> Era:
@@ -179,7 +224,13 @@ def _rows(connection: apsw.Connection, bindings: tuple[int, ...], max_bytes: int
     return rows
 
 
+def _size(rows: Sequence[Row]) -> int:
+    return sum(row[5] or len(row[6]) for row in rows)
+
+
 def _entries(stream: str, rows: Sequence[Row], path: Path) -> tuple[Entry, ...]:
+    if not rows:
+        raise CorruptError(f"{path}: {stream} misses entries: run python -m journal verify")
     sequences, keys, identifiers, times, sums, sizes, bodies = zip(*rows, strict=True)
     # identity.checksum for a whole page, as maps of C functions: a tenth of the time of a loop
     seeds = map(mod, map(add, sequences, times), repeat(MODULUS))

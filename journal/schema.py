@@ -103,6 +103,18 @@ def create_tables(connection: apsw.Connection) -> None:
     connection.pragma("user_version", FORMAT)
 
 
+def definitions(connection: apsw.Connection) -> set[tuple[object, ...]]:
+    """Return the file's tables and indexes as they are written in it."""
+    return set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"))
+
+
+def expected_definitions() -> set[tuple[object, ...]]:
+    """Return the tables and indexes of this format."""
+    connection = apsw.Connection(":memory:")
+    create_tables(connection)
+    return definitions(connection)
+
+
 def sync_directory(path: Path) -> None:
     """Make a new file's name durable."""
     descriptor = os.open(path.parent, os.O_RDONLY)

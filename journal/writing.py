@@ -13,12 +13,10 @@ from journal.entry import CorruptError
 from journal.eras import Era
 from journal.identity import MODULUS, checksum
 from journal.plan import Key, Last, Prepared, Row
-from journal.reading import era_row
+from journal.reading import era_row, read_heads
 from journal.schema import STREAM_IDS, row_sum
 from journal.store import KeyHeads
 
-_HEADS: Final = """SELECT name, head, floor, time_ms, checksum, (SELECT max(number) FROM epoch)
-    FROM stream ORDER BY id"""
 _SAVE_HEAD: Final = "UPDATE stream SET head = ?, floor = ?, time_ms = ?, checksum = ? WHERE id = ?"
 _LAST: Final = """SELECT ?, name, key.id, sequence, event_id, identity, checksum
     FROM key JOIN last ON last.key = key.id WHERE stream = ? AND name = ?"""
@@ -72,15 +70,13 @@ def begin(connection: apsw.Connection, era: Era, base: Mapping[str, int], keys: 
 
 def load_heads(connection: apsw.Connection) -> Heads:
     """Read every stream's row. Raises CorruptError when one was altered."""
-    heads = Heads({}, {}, {}, {}, 0)
-    newest = 0
-    for name, head, floor, time_ms, expected, epoch in connection.execute(_HEADS):
-        newest = epoch
-        if row_sum(name, head, floor, time_ms) != expected:
-            raise CorruptError(f"the head of stream {name} is damaged: run python -m journal verify")
-        heads.numbers[name] = heads.before[name] = head
-        heads.floors[name], heads.times[name] = floor, time_ms
-    return heads._replace(epoch=newest)
+    rows = read_heads(connection)
+    numbers = {row.stream: row.head for row in rows}
+    floors = {row.stream: row.floor for row in rows}
+    times = {row.stream: row.time_ms for row in rows}
+    if numbers.keys() != STREAM_IDS.keys():
+        raise CorruptError("streams are missing: run python -m journal verify")
+    return Heads(numbers, floors, times, dict(numbers), rows[0].epoch)
 
 
 def save_heads(connection: apsw.Connection, heads: Heads) -> None:
