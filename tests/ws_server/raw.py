@@ -152,9 +152,10 @@ class RawClient:
         return self._frames.pop(0)
 
     def hear(self) -> dict[str, Any]:
-        """The next text frame's JSON."""
+        """The next text frame's JSON. Raises ConnectionError at the end of the stream."""
         found = self.next()
-        assert found is not None, "the connection ended"
+        if found is None:
+            raise ConnectionError("the connection ended")
         assert found.opcode == TEXT, found
         decoded: dict[str, Any] = msgspec.json.decode(found.payload)
         return decoded
