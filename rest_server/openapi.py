@@ -7,8 +7,7 @@ route table, another sends generated requests and allows only what is documented
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +20,7 @@ from rest_server.errors import TEXTS
 from rest_server.operation import Operation, Success, operation_of
 from rest_server.services import EXTENSION, Services
 
+MADE: Final = "vanta-rest-openapi"  # where an application keeps its document
 REFERENCE: Final = "#/components/schemas/{name}"
 COMMON_STATUSES: Final = (400, 413, 431, 500)  # any request can end so: refused by the parser, or our fault
 PROBLEM_OF: Final[dict[int, Any]] = {410: models.Gone}
@@ -93,10 +93,12 @@ def routes(app: Flask) -> Iterator[tuple[Rule, Operation, str]]:
         yield rule, operation_of(view), view.__doc__ or ""
 
 
-@cache
-def cached_document(app: Flask) -> bytes:
-    """The document's bytes; the routes of an application do not change."""
-    return orjson.dumps(document(app))
+def document_bytes(app: Flask) -> bytes:
+    """The document's bytes, made once: the routes of an application do not change."""
+    made: bytes | None = app.extensions.get(MADE)
+    if made is None:
+        made = app.extensions[MADE] = orjson.dumps(document(app))
+    return made
 
 
 def document(app: Flask) -> dict[str, Any]:
@@ -117,6 +119,9 @@ def document(app: Flask) -> dict[str, Any]:
         },
         "components": {
             "schemas": schemas,
+            "responses": {
+                code: _failure(status, [text], models.Problem) for status, (code, text) in TEXTS.items()
+            },
             "headers": {
                 name: {"description": text, "schema": dict(schema)}
                 for name, (text, schema) in HEADERS.items()
@@ -183,24 +188,28 @@ def _responses(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:
     for status, success in operation.successes.items():
         yield str(status), _success(success, operation)
         if success.of_state:
-            names = (*_EVERY, *_RATE, *_STATE)
+            names = ("X-Request-ID", "Vary", "Cache-Control", *_RATE, "ETag", "X-Epoch", "X-Sequence")
             yield "304", {"description": "Nothing changed since that ETag.", "headers": _headers(names)}
     failures = {status: [TEXTS[status][1]] for status in COMMON_STATUSES} | operation.failures
     for status, texts in sorted(failures.items()):
-        names = (*_EVERY, *_RATE, *_OF_STATUS.get(status, ()))
-        yield (
-            str(status),
-            {
-                "description": " / ".join(texts),
-                "headers": _headers(names),
-                "content": {"application/json": {"schema": _schema(_problem_of(status, operation))}},
-            },
-        )
+        body = _problem_of(status, operation)
+        if texts == [TEXTS[status][1]] and body is models.Problem:
+            yield str(status), {"$ref": f"#/components/responses/{TEXTS[status][0]}"}
+        else:
+            yield str(status), _failure(status, texts, body)
+
+
+def _failure(status: int, texts: Sequence[str], body: Any) -> dict[str, Any]:
+    return {
+        "description": " / ".join(texts),
+        "headers": _headers((*_EVERY, *_RATE, *_OF_STATUS.get(status, ()))),
+        "content": {"application/json": {"schema": _schema(body)}},
+    }
 
 
 def _problem_of(status: int, operation: Operation) -> Any:
     if status == 404 and any("Miner ID" in text for text in operation.failures.get(404, ())):
-        return models.MinerNotFound | models.Problem
+        return models.MinerNotFound
     return PROBLEM_OF.get(status, models.Problem)
 
 
@@ -220,12 +229,7 @@ def _headers(names: Any) -> dict[str, Any]:
 
 
 def _types(operations: list[Operation]) -> list[Any]:
-    found: list[Any] = [
-        models.Problem,
-        models.MinerNotFound,
-        models.MinerNotFound | models.Problem,
-        models.Gone,
-    ]
+    found: list[Any] = [models.Problem, models.MinerNotFound, models.Gone]
     for operation in operations:
         found += [success.body for success in operation.successes.values()]
     return found

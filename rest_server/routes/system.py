@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from flask import Blueprint, current_app, request
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -14,7 +14,7 @@ from rest_server.auth import optional_key
 from rest_server.docs_page import docs_page
 from rest_server.errors import Problem, unauthorized
 from rest_server.health import health, warnings
-from rest_server.openapi import cached_document
+from rest_server.openapi import document_bytes
 from rest_server.operation import answers, fails, open_to_all
 from rest_server.services import services
 from runtime import heartbeat
@@ -61,10 +61,10 @@ def metrics() -> Small:
 
 @blueprint.get("/openapi.json")
 @open_to_all
-@answers(dict[str, object])
+@answers(dict[str, Any])
 def openapi_json() -> Small:
     """This description."""
-    return Small(cached_document(current_app))
+    return Small(document_bytes(current_app))
 
 
 @blueprint.get("/docs")
