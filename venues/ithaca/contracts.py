@@ -91,6 +91,11 @@ def expiry_ms(contract: Contract) -> int:
     return int(at.timestamp()) * 1000
 
 
+def expiry_day(contract: Contract) -> str:
+    """``2025-02-07``."""
+    return datetime.fromtimestamp(expiry_ms(contract) / 1000, UTC).strftime("%Y-%m-%d")
+
+
 def instrument_name(contract: Contract) -> str:
     """``WETH/USDC-250207080-3600-C``, ``WETH/USDC-250207080-F`` or ``WBTC/USDC-SPOT``."""
     pair = "/".join(split_pair(contract))

@@ -16,6 +16,7 @@ from venues.ithaca import contracts, parts, schemas
 from venues.ithaca import marks as pricing
 from venues.ithaca import orders as reading
 from venues.ithaca.contracts import Precision, quantised
+from venues.ithaca.fills import fills_of
 from venues.ithaca.orders import Report
 from venues.ithaca.schemas import Contract, CurrentPosition, Order
 from venues.ithaca.settlement import settlement
@@ -34,7 +35,7 @@ def normalise(payload: Payload) -> Snapshot:
     rows = parts.payload_of(bodies, parts.POSITIONS, schemas.POSITIONS)
     spot = _spot_prices(bodies)
     histories = reading.histories(_reports(bodies, rows, known, places))
-    fills = [fill for history in histories for fill in reading.fills_of(history, spot)]
+    fills = [fill for history in histories for fill in fills_of(history, spot)]
     orders = [order for history in histories for order in reading.orders_of(history)]
     settled = settlement(bodies, known, places, fills, payload.observed_ms)
     held = _held(rows, known, settled.contracts)
