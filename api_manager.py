@@ -29,7 +29,7 @@ from runtime.clock import Clock, SystemClock
 from runtime.exit_codes import ExitCode
 from runtime.process import SystemProcess
 from runtime.settings import Settings, SettingsError
-from runtime.supervisor import Child, Spec, Supervisor
+from runtime.supervisor import Child, Spec, State, Supervisor
 from venues.sandboxes import Arranged, OtherWorld, arrange
 from venues.venue import NAMES
 
@@ -135,10 +135,16 @@ class APIManager:
             signal.signal(number, self.supervisor.note_signal)
 
     def _changed(self, child: Child) -> None:
-        if not self._announced and self.supervisor.all_ready():
+        if not self._announced and self._is_worth_a_visit():
             self._announced = True
             sys.stdout.write(banner(self.settings, self._new_keys))
             sys.stdout.flush()
+
+    def _is_worth_a_visit(self) -> bool:
+        """Everything serves; or both servers do and something else keeps failing (health says what)."""
+        children = self.supervisor.children.values()
+        serving = all(c.state is State.RUNNING for c in children if c.spec.essential)
+        return self.supervisor.all_ready() or (serving and any(c.failures > 2 for c in children))
 
 
 def worker_specs(settings: Settings, sandboxes: Sequence[Arranged], resolved: Path) -> list[Spec]:
