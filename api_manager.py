@@ -173,7 +173,7 @@ def worker_specs(settings: Settings, sandboxes: Sequence[Arranged], resolved: Pa
     return specs
 
 
-def banner(settings: Settings, new_keys: Mapping[str, str]) -> str:
+def banner(settings: Settings, new_keys: dict[str, str]) -> str:
     """What a newcomer needs next: URLs, a key, a first command."""
     host = "127.0.0.1" if settings.api_host in ("0.0.0.0", "::") else settings.api_host
     rest, stream = f"http://{host}:{settings.api_rest_port}", f"ws://{host}:{settings.api_ws_port}"
