@@ -204,7 +204,7 @@ class GraphError(msgspec.Struct, frozen=True, kw_only=True):
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """A GraphQL answer before its data is read."""
 
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
     errors: list[GraphError] | None = None
 
 

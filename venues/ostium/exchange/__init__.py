@@ -1,0 +1,1 @@
+"""The sandbox's exchange: contracts, oracle, keepers and traders as one deterministic state machine."""
