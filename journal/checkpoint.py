@@ -89,6 +89,11 @@ def load(path: Path, *, window_ms: int = WINDOW_MS) -> tuple[Header, State]:
     return header, state
 
 
+def digest(state: State) -> str:
+    """Return a digest that two States share when, and only when, they are equal."""
+    return sha256(msgspec.msgpack.encode(state.parts(), order="deterministic")).hexdigest()
+
+
 def read_header(path: Path) -> Header:
     """Read only the first line. Raises CheckpointError."""
     return _read(path, HEADER_BYTES)[0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import repeat
 from operator import add, mod
 from pathlib import Path
@@ -131,6 +131,13 @@ class SqliteReader:
                 else:
                     above = sequence - 1
             return newest
+
+    def size_bytes(self) -> int:
+        """Return the size of the file and its write-ahead log."""
+        total = self.path.stat().st_size
+        with suppress(FileNotFoundError):  # the last one to close removes the log
+            total += self.path.with_name(f"{self.path.name}-wal").stat().st_size
+        return total
 
     def close(self) -> None:
         """Close every thread's connection."""
