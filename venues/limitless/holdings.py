@@ -6,13 +6,16 @@ A resolved market is not a holding any more: a closing fill ended it, whether or
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 from venues.errors import Broken
 from venues.limitless import schemas
 from venues.limitless.history import DUST, amm_is_raw, amm_shares
-from venues.limitless.reading import MarketFacts, Reading, amount, instrument, raw
+from venues.limitless.reading import MarketFacts, Reading, amount, instrument, price, raw
 from venues.model import Holding
 from venues.numbers import scaled
+
+HIGHEST_AVERAGE: Final = Decimal(2)  # fees may lift what a share cost above the 1 USDC it can pay
 
 
 def holdings_of(reading: Reading) -> dict[str, Holding]:
@@ -58,11 +61,11 @@ def _clob(path: str, row: schemas.ClobRow, facts: MarketFacts) -> dict[str, Hold
 
 def _average(path: str, side: schemas.ClobSide, shares: Decimal, decimals: int) -> Decimal | None:
     """The venue's average gross price; None when it knows neither price nor cost."""
-    price = raw(f"{path}.fillPrice", side.fill_price, decimals)
-    if price > 0:
-        return price
+    average = raw(f"{path}.fillPrice", side.fill_price, decimals)
+    if average > 0:
+        return _checked(f"{path}.fillPrice", average, shares)
     cost = raw(f"{path}.cost", side.cost, decimals)
-    return cost / shares if cost > 0 else None
+    return _checked(f"{path}.cost", cost / shares, shares) if cost > 0 else None
 
 
 def _amm(path: str, row: schemas.AmmRow, facts: MarketFacts) -> dict[str, Holding]:
@@ -81,11 +84,18 @@ def _amm(path: str, row: schemas.AmmRow, facts: MarketFacts) -> dict[str, Holdin
         name: Holding(
             instrument=name,
             quantity=shares,
-            average_entry_price=human("averageFillPrice", row.average_fill_price),
+            average_entry_price=_checked(
+                f"{path}.averageFillPrice", human("averageFillPrice", row.average_fill_price), shares
+            ),
             realized_pnl=human("realizedPnl", row.realized_pnl),
             status=_status(facts, is_hedged=False),
         )
     }
+
+
+def _checked(path: str, average: Decimal | None, shares: Decimal) -> Decimal | None:
+    """The average itself. Raises Broken when it is in other units; of dust any rounding is believed."""
+    return average if average is None or shares < DUST else price(path, average, HIGHEST_AVERAGE)
 
 
 def _status(facts: MarketFacts, *, is_hedged: bool) -> str:

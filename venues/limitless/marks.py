@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from venues.limitless import schemas
-from venues.limitless.reading import OUTCOMES, Reading, amount
+from venues.limitless.reading import OUTCOMES, Reading, price
 from venues.model import Holding, Mark
 
 ONE: Final = Decimal(1)
@@ -39,22 +39,22 @@ def _mark(reading: Reading, name: str, traded: dict[str, Decimal], holding: Hold
     bid, ask = _touch(f"book:{slug}", book, outcome) if book is not None else (None, None)
     if bid is not None and ask is not None:
         return Mark(instrument=name, price=(bid + ask) / TWO, time_ms=reading.observed_ms, bid=bid, ask=ask)
-    price = _last_price(slug, book, outcome)
-    if price is None:
-        price = traded.get(name)
-    if price is None and facts.prices is not None:
-        price = facts.prices[outcome]
-    if price is None and holding is not None:
-        price = holding.average_entry_price
-    if price is None:
+    known = (
+        _last_price(slug, book, outcome),
+        traded.get(name),
+        facts.prices[outcome] if facts.prices is not None else None,
+        holding.average_entry_price if holding is not None else None,
+    )
+    last = next((value for value in known if value is not None), None)
+    if last is None:
         return None
-    return Mark(instrument=name, price=price, time_ms=reading.observed_ms, bid=bid, ask=ask)
+    return Mark(instrument=name, price=last, time_ms=reading.observed_ms, bid=bid, ask=ask)
 
 
 def _touch(path: str, book: schemas.OrderBook, outcome: int) -> tuple[Decimal | None, Decimal | None]:
     """Best bid and ask of an outcome. The bid for NO is what remains of the best YES ask, and so on."""
-    bids = [amount(f"{path}.bids", level.price) for level in book.bids]
-    asks = [amount(f"{path}.asks", level.price) for level in book.asks]
+    bids = [price(f"{path}.bids", level.price) for level in book.bids]
+    asks = [price(f"{path}.asks", level.price) for level in book.asks]
     bid, ask = max(bids, default=None), min(asks, default=None)
     if outcome == 0:
         return bid, ask
@@ -64,7 +64,7 @@ def _touch(path: str, book: schemas.OrderBook, outcome: int) -> tuple[Decimal | 
 def _last_price(slug: str, book: schemas.OrderBook | None, outcome: int) -> Decimal | None:
     if book is None or book.last_trade_price is None:
         return None
-    yes = amount(f"book:{slug}.lastTradePrice", book.last_trade_price)
+    yes = price(f"book:{slug}.lastTradePrice", book.last_trade_price)
     return yes if outcome == 0 else ONE - yes
 
 
@@ -74,12 +74,12 @@ def _last_trades(reading: Reading) -> dict[str, Decimal]:
     for index, row in enumerate(reading.clob):
         latest = row.latest_trade
         if latest is not None:
-            for side, price in (("YES", latest.latest_yes_price), ("NO", latest.latest_no_price)):
-                if price is not None:
+            for side, last in (("YES", latest.latest_yes_price), ("NO", latest.latest_no_price)):
+                if last is not None:
                     path = f"positions.clob[{index}].latestTrade"
-                    found[f"{row.market.slug}:{side}"] = amount(path, price)
+                    found[f"{row.market.slug}:{side}"] = price(path, last)
     for index, amm in enumerate(reading.portfolio.amm):
         if amm.latest_trade is not None and amm.latest_trade.outcome_token_price is not None:
-            price = amount(f"positions.amm[{index}].latestTrade", amm.latest_trade.outcome_token_price)
-            found[f"{amm.market.slug}:{OUTCOMES[amm.outcome_index]}"] = price
+            path, last = f"positions.amm[{index}].latestTrade", amm.latest_trade.outcome_token_price
+            found[f"{amm.market.slug}:{OUTCOMES[amm.outcome_index]}"] = price(path, last)
     return found

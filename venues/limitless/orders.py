@@ -12,7 +12,7 @@ from typing import Final
 from venues.errors import Broken
 from venues.limitless import schemas
 from venues.limitless.history import is_buy
-from venues.limitless.reading import MarketFacts, Reading, amount, instrument, moment, raw
+from venues.limitless.reading import MarketFacts, Reading, instrument, moment, price, raw
 from venues.model import ZERO, OrderStatus, VenueOrder
 
 MARKET_TYPE: Final = "FOK"  # sized in USDC and never resting: a fill tells all there is to tell
@@ -57,7 +57,7 @@ def _listed(
         order_id=row.id,
         instrument=instrument(slug, outcome),
         quantity=size if is_buy(f"{path}.side", row.side) else -size,
-        price=amount(f"{path}.price", row.price),
+        price=price(f"{path}.price", row.price),
         created_ms=moment(f"{path}.createdAt", row.created_at),
         filled=size - remaining,
         status=status,
@@ -83,7 +83,7 @@ def _unlisted(path: str, data: schemas.StatusData, reading: Reading) -> VenueOrd
         order_id=order.id,
         instrument=instrument(slug, outcome),
         quantity=size if buys else -size,
-        price=amount(f"{path}.order.price", order.price),
+        price=price(f"{path}.order.price", order.price),
         created_ms=moment(f"{path}.order.createdAt", order.created_at),
         filled=filled,
         status=_status(execution.settlement_status, filled, size),
@@ -118,7 +118,7 @@ def _from_portfolio(path: str, row: schemas.ClobRow, reading: Reading) -> list[V
                 order_id=live.id,
                 instrument=instrument(slug, outcome),
                 quantity=size if is_buy(f"{where}.side", live.side or "") else -size,
-                price=amount(f"{where}.price", live.price),
+                price=price(f"{where}.price", live.price),
                 created_ms=moment(f"{where}.createdAt", created) if created else reading.observed_ms,
                 filled=size - raw(f"{where}.remainingSize", left),
                 venue_status="LIVE",

@@ -82,6 +82,13 @@ def raw(path: str, value: Decimal, decimals: int = 6) -> Decimal:
     return scaled(whole, decimals)
 
 
+def price(path: str, value: Decimal, highest: Decimal = ONE) -> Decimal:
+    """The value itself. Raises Broken when it is no price of a share (0 to 1): cents, or raw units."""
+    if not ZERO <= amount(path, value) <= highest:
+        raise Broken(path, f"a price between 0 and {highest}", str(value)[:40])
+    return value
+
+
 def moment(path: str, text: str) -> int:
     """Milliseconds of an ISO time. Raises Broken."""
     try:
@@ -244,9 +251,9 @@ def _from_page(reading: Reading, path: str, slug: str, market: schemas.Market) -
     if market.expiration_timestamp is not None:
         facts.deadline_ms = int(amount(f"{path}.expirationTimestamp", market.expiration_timestamp))
     if market.prices and len(market.prices) == 2:
-        yes, no = (amount(f"{path}.prices", price) for price in market.prices)
+        yes, no = (amount(f"{path}.prices", quoted) for quoted in market.prices)
         percent = 100 if yes + no > 2 else 1  # AMM pages quote [42.8, 57.2], order-book pages [0.428, 0.572]
-        facts.prices = yes / percent, no / percent
+        facts.prices = price(f"{path}.prices", yes / percent), price(f"{path}.prices", no / percent)
     if market.winning_outcome_index is not None:
         facts.payout = facts.payout or ((ONE, ZERO) if market.winning_outcome_index == 0 else (ZERO, ONE))
         facts.resolved_ms = _when(market.resolution_date) or _when(market.updated_at)
