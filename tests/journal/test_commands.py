@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
+from structlog.testing import capture_logs
 
 from journal import checkpoint
 from journal.__main__ import main
@@ -24,6 +26,14 @@ from journal.state import State
 from tests.journal.support import fill
 
 CODES = {0: "clean, or done", 1: "damaged, or failed", 2: "wrong usage, or it could not run"}
+
+
+@pytest.fixture(autouse=True)
+def _captured_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands run inside this process here: they must not tie its logs to a captured stream."""
+    monkeypatch.setattr("runtime.logs.configure", lambda *_: None)
+    with capture_logs():
+        yield
 
 
 @pytest.fixture
