@@ -54,10 +54,14 @@ class Head(NamedTuple):
 
 
 class SqliteReader:
-    """A reader of the journal at ``path``; threads may share it. The file must exist."""
+    """A reader of the journal at ``path``; threads may share it. The file must exist.
 
-    def __init__(self, path: Path) -> None:
+    ``vfs`` names a registered SQLite file layer (default: the system's).
+    """
+
+    def __init__(self, path: Path, *, vfs: str = "") -> None:
         self.path = Path(path)
+        self._vfs = vfs
         self.bells = self.path.parent / BELLS
         self._threads = threading.local()
         self._open: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
@@ -149,7 +153,7 @@ class SqliteReader:
         if connection is None:
             if not self.path.is_file():
                 raise UnavailableError(f"{self.path} is not there: start a writer first")
-            connection = self._threads.connection = connect(self.path, write=False)
+            connection = self._threads.connection = connect(self.path, write=False, vfs=self._vfs)
             self._open.add(connection)
         return connection
 

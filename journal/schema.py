@@ -54,11 +54,14 @@ def row_sum(*values: object) -> int:
     return int(crc32(repr(values).encode()))
 
 
-def connect(path: Path, *, write: bool, synchronous: str = "FULL") -> apsw.Connection:
-    """Open the file. Raises UnavailableError when it cannot be opened, CorruptError when it is no journal."""
+def connect(path: Path, *, write: bool, synchronous: str = "FULL", vfs: str = "") -> apsw.Connection:
+    """Open the file. Raises UnavailableError when it cannot be opened, CorruptError when it is no journal.
+
+    ``vfs`` names a registered SQLite file layer; tests put failing disks there.
+    """
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if write else apsw.SQLITE_OPEN_READONLY
     with explained(path):
-        connection = apsw.Connection(str(path), flags=flags)
+        connection = apsw.Connection(str(path), flags=flags, vfs=vfs or None)
         connection.set_busy_handler(patient(BUSY_S))
         connection.pragma("cell_size_check", True)
         connection.pragma("cache_size", -8000)

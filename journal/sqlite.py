@@ -3,31 +3,25 @@
 Rule 1: an entry's number is given inside the transaction that writes it and is never remembered outside
 one, so a failed commit leaves no hole and no number is given twice.
 Rule 2: an append returns after its transaction is on disk (``synchronous=FULL``); until then nobody sees it.
-Rule 3: a full disk refuses the append, and it can be tried again later. Any other failure of a write or an
-fsync ends the process: after a failed fsync nobody knows what is on disk, and only reading it again from a
-fresh process tells. ``on_fatal`` does that; it gets one line of text.
+Rule 3: a full disk refuses; any other failure of the disk ends the process (``journal.disk``).
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal, NamedTuple
 
 import apsw
 
 from journal import schema, witness, writing
 from journal.codec import deflate
+from journal.disk import Disk, die
 from journal.doorbell import Ringer
 from journal.entry import (
     DURABLE_STREAMS,
     Appended,
     ConflictError,
-    CorruptError,
     Draft,
     Entry,
     Epoch,
@@ -44,28 +38,25 @@ from runtime.clock import Clock, SystemClock
 
 Synchronous = Literal["FULL", "NORMAL"]
 
-_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NOT_WRITTEN_YET: Final = (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMOPEN)
 
+class Origin(NamedTuple):
+    """Where a replica starts: the source's epoch, its numbers there, and its keys' last entries."""
 
-def _is_behind(heads: Mapping[str, int], epochs: Sequence[Epoch], seen: witness.Witness | None) -> bool:
-    return seen is not None and seen.is_ahead_of(heads, epochs)
-
-
-def die(message: str) -> None:
-    """End the process at once: no handler may touch the journal again."""
-    sys.stderr.write(f"journal: {message}\n")
-    sys.stderr.flush()
-    os._exit(1)
+    epoch: Epoch
+    base: Mapping[str, int]
+    keys: KeyHeads = ()
 
 
 class SqliteJournal(SqliteReader):
     """A Store at ``path``, made when it is not there. Threads may share it; appends group themselves.
 
     Args:
+        synchronous: ``NORMAL`` may lose the last entries in a power cut, never in a crash.
         witness_file: remembers the heads outside the journal; when it is ahead of the journal, an older
             copy was put back and a new epoch begins.
         on_fatal: called with one line when the disk failed; must not return in production.
+        vfs: a registered SQLite file layer (default: the system's).
+        origin: make a replica that starts there; see ``open_at``.
     """
 
     def __init__(
@@ -76,9 +67,16 @@ class SqliteJournal(SqliteReader):
         synchronous: Synchronous = "FULL",
         witness_file: Path | None = None,
         on_fatal: Callable[[str], None] = die,
+        vfs: str = "",
+        origin: Origin | None = None,
     ) -> None:
-        self._open_for_writing(path, clock, synchronous, on_fatal, None)
+        self._clock = clock or SystemClock()
         self._witness_file = witness_file
+        self._disk = Disk(Path(path), synchronous=synchronous, vfs=vfs, on_fatal=on_fatal)
+        self._create(Path(path), origin)
+        super().__init__(path, vfs=vfs)
+        self._group = GroupCommit(self._commit)
+        self._ringer = Ringer(self.bells)
         if witness_file is not None and not self.is_replica:
             self._heed_witness(witness_file)
 
@@ -91,56 +89,27 @@ class SqliteJournal(SqliteReader):
         *,
         keys: KeyHeads = (),
         clock: Clock | None = None,
-        synchronous: Synchronous = "FULL",
-        on_fatal: Callable[[str], None] = die,
     ) -> SqliteJournal:
         """Make a replica that continues another journal after ``base``; ``keys`` are its keys' last entries.
 
         Raises JournalError when there is a journal at ``path`` already.
         """
-        journal = cls.__new__(cls)
-        journal._open_for_writing(path, clock, synchronous, on_fatal, Era(epoch, "copy", None), base, keys)
-        journal._witness_file = None
-        return journal
+        return cls(path, clock=clock, origin=Origin(epoch, base, keys))
 
-    def _open_for_writing(
-        self,
-        path: Path,
-        clock: Clock | None,
-        synchronous: Synchronous,
-        on_fatal: Callable[[str], None],
-        copied: Era | None,
-        base: Mapping[str, int] | None = None,
-        keys: KeyHeads = (),
-    ) -> None:
-        self.path = Path(path)
-        self._clock = clock or SystemClock()
-        self._on_fatal = on_fatal
-        self._failed = False
-        self._wal_pages = 0
-        self._group = GroupCommit(self._commit)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UnavailableError(f"cannot make {self.path.parent}: {error.strerror}") from error
-        self._writer = schema.connect(self.path, write=True, synchronous=synchronous)
-        self._writer.set_wal_hook(self._note_wal_pages)
-        self._create(copied, base or {}, keys)
-        super().__init__(self.path)
-        self._ringer = Ringer(self.bells)
-
-    def _create(self, copied: Era | None, base: Mapping[str, int], keys: KeyHeads) -> None:
-        with schema.explained(self.path):
-            if schema.is_empty(self._writer):
-                schema.prepare_file(self._writer)
-        with self._writing() as connection:
+    def _create(self, path: Path, origin: Origin | None) -> None:
+        with schema.explained(path):
+            if schema.is_empty(self._disk.connection):
+                schema.prepare_file(self._disk.connection)
+        with self._disk.transaction() as connection:
             if schema.is_empty(connection):
                 schema.create_tables(connection)
-                era = copied or first_era(DURABLE_STREAMS, self._clock.now_ms())
-                writing.begin(connection, era, base, keys)
-            elif copied is not None:
-                raise JournalError(f"{self.path} is there already: a replica starts in a new file")
-        schema.sync_directory(self.path)
+                if origin is None:
+                    writing.begin(connection, first_era(DURABLE_STREAMS, self._clock.now_ms()), {}, ())
+                else:
+                    writing.begin(connection, Era(origin.epoch, "copy", None), origin.base, origin.keys)
+            elif origin is not None:
+                raise JournalError(f"{path} is there already: a replica starts in a new file")
+        schema.sync_directory(path)
 
     # Appending
 
@@ -152,7 +121,7 @@ class SqliteJournal(SqliteReader):
         return self._group.run(Request(prepared, packed))
 
     def _commit(self, requests: list[Request]) -> None:
-        with self._writing() as connection:
+        with self._disk.transaction() as connection:
             heads = writing.load_heads(connection)
             if self._eras_of(connection, heads.epoch)[-1].reason == "copy":
                 raise UnavailableError("this journal is a replica: promote it before appending")
@@ -163,7 +132,7 @@ class SqliteJournal(SqliteReader):
             writing.save_heads(connection, heads)
         if written:
             self._ringer.ring()
-        self._write_back()
+        self._disk.write_back()
 
     def _apply(
         self, connection: apsw.Connection, request: Request, heads: writing.Heads, now_ms: int, alone: bool
@@ -191,7 +160,7 @@ class SqliteJournal(SqliteReader):
         """Copy another journal's entries; see ``Store.append_replicated``."""
         keys = [Prepared(entry.stream, entry.key, b"", b"", b"", 0) for entry in entries]
         times = {(entry.stream, entry.sequence): entry.time_ms for entry in entries}
-        with self._writing() as connection:
+        with self._disk.transaction() as connection:
             heads = writing.load_heads(connection)
             if self._eras_of(connection, heads.epoch)[-1].reason != "copy":
                 raise UnavailableError("only a replica copies entries")
@@ -203,7 +172,7 @@ class SqliteJournal(SqliteReader):
             writing.save_heads(connection, heads)
         if rows:
             self._ringer.ring()
-        self._write_back()
+        self._disk.write_back()
         return decided.results
 
     # Epochs, trimming, closing
@@ -221,7 +190,7 @@ class SqliteJournal(SqliteReader):
         return self._begin_epoch(reason, known or {})
 
     def _begin_epoch(self, reason: EpochReason, known: Mapping[str, int]) -> Epoch:
-        with self._writing() as connection:
+        with self._disk.transaction() as connection:
             heads = writing.load_heads(connection)
             epoch = self._change_era(connection, heads, reason, known)
         self._ringer.ring()
@@ -242,7 +211,7 @@ class SqliteJournal(SqliteReader):
         """Begin a new epoch when the witness knows more than the journal does."""
         if not _is_behind(self.heads(), self.epochs(), witness.read(path)):
             return
-        with self._writing() as connection:
+        with self._disk.transaction() as connection:
             heads, seen = writing.load_heads(connection), witness.read(path)
             if seen is None or not _is_behind(heads.numbers, self.epochs(), seen):
                 return  # another process that started just now has seen to it
@@ -254,85 +223,19 @@ class SqliteJournal(SqliteReader):
     def trim(self, stream: str, through: int, limit: int = TRIM_ROWS) -> int:
         """Remove entries up to ``through``, oldest first, at most ``limit``; returns how many went."""
         check_trim(stream, DURABLE_STREAMS, limit)
-        with self._writing() as connection:
+        with self._disk.transaction() as connection:
             removed = writing.trim(connection, stream, through, limit)
-        self._write_back()
+        self._disk.write_back()
         return removed
 
     def close(self) -> None:
         """Write the witness and close every connection; entries are durable without it."""
-        if self._witness_file is not None and not self._failed and not self.is_replica:
+        if self._witness_file is not None and not self._disk.failed and not self.is_replica:
             witness.write(self._witness_file, self.epoch().id, self.heads(), self._clock.now_ms())
         super().close()
-        self._writer.close()
+        self._disk.close()
         self._ringer.close()
 
-    # The write transaction and its failures
 
-    @contextmanager
-    def _writing(self) -> Iterator[apsw.Connection]:
-        if self._failed:
-            raise UnavailableError("the journal's disk failed: start the process again")
-        connection = self._writer
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-        except apsw.Error as error:
-            self._undo()
-            raise self._explain(error) from error
-        except UnicodeDecodeError as error:
-            self._undo()
-            raise CorruptError(f"{self.path} is damaged ({error}): run python -m journal verify") from error
-        except BaseException:
-            self._undo()
-            raise
-
-    def _undo(self) -> None:
-        try:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-        except apsw.Error as error:
-            self._fail(error)
-
-    def _explain(self, error: apsw.Error) -> JournalError:
-        if isinstance(error, apsw.FullError) or self._out_of_space(error):
-            return UnavailableError(f"no room left for {self.path}: free some and append again")
-        if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-            return UnavailableError(f"{self.path} is locked by another process: append again")
-        if isinstance(error, (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError)):
-            return UnavailableError(f"{self.path} cannot be written: {error}")
-        if isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.ConstraintError, apsw.SQLError)):
-            return CorruptError(f"{self.path} is damaged ({error}): run python -m journal verify")
-        return self._fail(error)
-
-    def _out_of_space(self, error: apsw.Error) -> bool:
-        """A write (not an fsync) that found no room left nothing behind."""
-        return (
-            isinstance(error, apsw.IOError)
-            and getattr(error, "extendedresult", 0) in _NOT_WRITTEN_YET
-            and self._writer.system_errno in _NO_SPACE
-        )
-
-    def _fail(self, error: apsw.Error) -> JournalError:
-        self._failed = True
-        self._on_fatal(f"writing {self.path} failed ({error}); what is on disk must be read again")
-        return UnavailableError(f"writing {self.path} failed: {error}")
-
-    def _note_wal_pages(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._wal_pages = pages
-        return apsw.SQLITE_OK
-
-    def _write_back(self) -> None:
-        """Copy a grown log into the main file. SQLite's own way to do so would hide a failed fsync."""
-        if self._wal_pages < schema.WAL_PAGES:
-            return
-        grown = self._wal_pages >= 8 * schema.WAL_PAGES  # readers kept it busy: wait for them once
-        mode = apsw.SQLITE_CHECKPOINT_RESTART if grown else apsw.SQLITE_CHECKPOINT_PASSIVE
-        try:
-            self._writer.wal_checkpoint(mode=mode)
-        except (apsw.BusyError, apsw.LockedError, apsw.FullError):
-            return  # another process does it, or a later append will
-        except apsw.Error as error:
-            if not self._out_of_space(error):
-                self._fail(error)
+def _is_behind(heads: Mapping[str, int], epochs: Sequence[Epoch], seen: witness.Witness | None) -> bool:
+    return seen is not None and seen.is_ahead_of(heads, epochs)
