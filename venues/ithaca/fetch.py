@@ -108,7 +108,8 @@ class _Reading:
 
     def _note_orders(self, part: str, body: bytes) -> list[int]:
         self._bodies[part] = body
-        return [self._note_order(f"{part}.payload", row) for row in rows_of(part, body)]
+        rows = rows_of(part, body)
+        return [self._note_order(f"{part}.payload[{index}]", row) for index, row in enumerate(rows)]
 
     def _note_order(self, path: str, row: bytes) -> int:
         head = decode(path, row, order_decoder)
@@ -118,10 +119,10 @@ class _Reading:
 
     def _note_legs(self, head: OrderHead) -> None:
         for leg in head.details:
-            if leg.contract_dto is None:
+            if leg.contract is None:
                 self._wanted.add(leg.contract_id)
             else:
-                self._shared.catalog.learn_one(leg.contract_id, bytes(leg.contract_dto))
+                self._shared.catalog.learn_one(leg.contract_id, leg.contract)
 
     def _trade_history(self) -> None:
         offset, page, previous = 0, 0, list[int]()

@@ -14,6 +14,9 @@ from venues.numbers import decode
 LIVE: Final = frozenset({"NEW", "PENDING", "PARTIALLY_FILLED", "CANCEL_REJECTED"})
 
 
+NOTHING: Final = msgspec.Raw(b"")
+
+
 class LegHead(msgspec.Struct, rename="camel"):
     """As much of a leg as the client needs; ``contract_dto`` is the contract's JSON unchanged."""
 
@@ -21,7 +24,13 @@ class LegHead(msgspec.Struct, rename="camel"):
     original_qty: float
     remaining_qty: float
     cancelled_qty: float = 0.0
-    contract_dto: msgspec.Raw | None = None
+    contract_dto: msgspec.Raw = NOTHING
+
+    @property
+    def contract(self) -> bytes | None:
+        """The contract's JSON, None when the leg does not carry it."""
+        row = bytes(self.contract_dto)
+        return row if row not in (b"", b"null") else None
 
 
 class OrderHead(msgspec.Struct, rename="camel"):

@@ -48,6 +48,7 @@ class Order:
 
     ``net_price`` is the most that may be paid for the whole (negative: the least to be received).
     ``skew`` moves value from the second leg's price to the first's: only their sum is agreed.
+    ``is_seeded`` tells the sandbox's own orders from those that clients sent.
     """
 
     id: int
@@ -59,6 +60,7 @@ class Order:
     description: str = ""
     good_till_ms: int = 0
     skew: Decimal = ZERO
+    is_seeded: bool = False
     status: str = "NEW"
     reason: str | None = None
     rev_ms: int = 0

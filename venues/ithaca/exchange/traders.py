@@ -74,7 +74,8 @@ class _Turn:
         return ordered[int(self._draw("which") * len(ordered))]
 
     def _tidy(self) -> None:
-        lying = list(self._account.live.values())
+        """Take back the oldest of its own orders; those of clients are theirs."""
+        lying = [order for order in self._account.live.values() if order.is_seeded]
         if len(lying) > RESTING or (lying and self._draw("tidy") < 0.15):
             self._engine.cancel(lying[0], self._at_ms)
 
@@ -196,6 +197,7 @@ class _Turn:
                 description=description,
                 good_till_ms=till_ms,
                 skew=skew,
+                is_seeded=True,
             )
         )
 
