@@ -57,7 +57,8 @@ class Stack:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.directory
         )
         ready = threading.Event()
-        threading.Thread(target=self._read, args=(self.process, ready), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self.process, ready), daemon=True)
+        self._reader.start()
         assert ready.wait(READY_S), "not ready in time:\n" + "".join(self.output[-40:])
         return self
 
@@ -67,6 +68,7 @@ class Stack:
             self.output.append(line)
             if line.startswith("Try: curl"):
                 ready.set()
+        process.stdout.close()
         ready.set()
 
     def key(self, tier: int) -> str:
@@ -116,6 +118,8 @@ class Stack:
         """Make sure nothing is left."""
         if self.process is not None and self.process.poll() is None:
             self.kill_everything()
+        if self.process is not None:
+            self._reader.join(10)
 
 
 def is_alive(pid: int) -> bool:

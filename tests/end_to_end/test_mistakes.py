@@ -109,7 +109,7 @@ def test_an_unreachable_venue_takes_nothing_down(tmp_path: Path) -> None:
     (tmp_path / "api_keys.json").write_text('{"me": {"key": "k100", "tier": 100}}')
     with stack(tmp_path, "--config", str(tmp_path / "config.toml"), sandbox=False) as running:
         unwell = until(
-            lambda: running.get("/api/health")["workers"]["poll-o2"].get("unwell"),
+            lambda: running.get("/api/health")["facts"].get("poll-o2", {}).get("unwell"),
             20,
             "the account being named",
         )
