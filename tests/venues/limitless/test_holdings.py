@@ -139,7 +139,7 @@ def test_amm_rows_in_raw_units_are_recognised() -> None:
         (amm(0, "10", "1", totalBuysCost="10"), D(10)),
         (amm(0, "50250000", averageFillPrice=None, totalBuysCost=None), D("50.25")),
         (amm(0, "50.25", averageFillPrice=None, totalBuysCost=None), D("50.25")),
-        (amm(0, 50.25, averageFillPrice=None), D("50.25")),
+        ({**amm(0, averageFillPrice=None), "outcomeTokenAmount": 50.25}, D("50.25")),
         (amm(0, "2000000", "0.5"), D(2_000_000)),
         (amm(0, "7", "0", totalBuysCost="0"), D(7)),
     ],
