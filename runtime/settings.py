@@ -154,6 +154,10 @@ class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     snapshot_url: str = "/validator-checkpoint"
     trusted_proxies: list[str] = []
 
+    def __post_init__(self) -> None:
+        if self.ping_timeout_s <= self.slow_limit_s:  # a slow client would be called dead, not slow
+            raise ValueError("ping_timeout_s must be above slow_limit_s")
+
 
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The venue sandboxes that ``--sandbox`` starts: ``accounts`` per venue, all drawn from ``seed``."""

@@ -134,8 +134,6 @@ class Broadcaster:
         """Take a page that became durable; ``resume_reader`` is called when there is room for another."""
         self._pending.extend(map(Message, page.entries))
         self._pending_bytes += sum(len(entry.body) for entry in page.entries)
-        if page.entries:
-            self.oldest[page.entries[0].stream] = page.oldest
         if self._pending_bytes > HELD_BYTES:
             self._resume_reader = resume_reader
         else:

@@ -27,6 +27,8 @@ class Client:
     address: str
     is_stranger: bool = True
     subscriber: Subscriber | None = None
+    looked_at: float = 0.0
+    beat_due: float = 0.0
     pinged_at: float | None = None
     closing_since: float | None = None
     frames_seen: int = 0
@@ -38,13 +40,12 @@ class Client:
         return self.subscriber is not None and self.session.state is State.OPEN
 
 
-def verdict(
-    client: Client, settings: WebSocketSettings, now: float, now_ms: int, elapsed_s: float
-) -> int | None:
-    """The close code that the client has earned since the last look ``elapsed_s`` ago, or None.
+def verdict(client: Client, settings: WebSocketSettings, now: float, now_ms: int) -> int | None:
+    """The close code that the client has earned since the last look, or None.
 
     Sends a ping as a side effect when the client has been silent for long.
     """
+    elapsed_s, client.looked_at = now - client.looked_at, now
     if not client.link.is_open:
         return _overdue(client, settings, now)
     if (subscriber := client.subscriber) is not None:

@@ -30,13 +30,14 @@ from ws_server.metering import Meter
 from ws_server.reception import Reception
 from ws_server.session import SCOPE, STREAMING_TIER
 from ws_server.subscriber import Mode, Subscriber
-from ws_server.view import STREAM_TIERS
+from ws_server.view import may_see
 
 _log = structlog.get_logger()
 
 REVOKED_TEXT: Final = "This API key was revoked, has expired or no longer includes streaming."
 QUOTA_TEXT: Final = "This API key has received all its messages for today."
 FLOOD_TEXT: Final = "Too many frames."
+SHARES: Final = 10
 RECONNECT_MS: Final = (500, 5_000)  # after a restart clients come back spread over this time
 
 
@@ -66,7 +67,7 @@ class Clients:
         self._places: KeyPlaces[Client] = KeyPlaces(settings.connections_per_key)
         self._everyone: dict[Client, None] = {}
         self._of: dict[Subscriber, Client] = {}
-        self._looked_at = clock.monotonic()
+        self._beat_s = settings.heartbeat_ms / 1000
 
     def __len__(self) -> int:
         return len(self._everyone)
@@ -75,6 +76,7 @@ class Clients:
 
     def enter(self, client: Client) -> None:
         """A stranger who may try to authenticate."""
+        client.looked_at = self._clock.monotonic()
         self._everyone[client] = None
 
     def left(self, client: Client, code: int | None) -> None:
@@ -140,6 +142,7 @@ class Clients:
             self.close(leaver, code, frame)
         subscriber = client.subscriber = Subscriber(client.link, key, cursor)
         self._of[subscriber] = client
+        client.beat_due = self._clock.monotonic() + self._beat_s
         client.link.allow_message_bytes(messages.MAX_FRAME_AFTER_AUTH)
         client.link.on_writable(lambda: self._catch_up.drained(subscriber))
         _log.info("client authenticated", key_id=key.id, tier=key.tier, address=client.address)
@@ -196,9 +199,8 @@ class Clients:
                 subscriber.key = key
 
     def _may_stay(self, subscriber: Subscriber, key: ApiKey) -> bool:
-        streams = subscriber.view.streams
-        tier = max((STREAM_TIERS[stream] for stream in streams), default=STREAMING_TIER)
-        return key.tier >= max(tier, STREAMING_TIER) and key.allows(SCOPE)
+        is_streaming = key.tier >= STREAMING_TIER and key.allows(SCOPE)
+        return is_streaming and all(may_see(stream, key) for stream in subscriber.view.streams)
 
     def _close_revoked(self, client: Client) -> None:
         self.close(client, close_codes.KEY_REVOKED, messages.error(REVOKED_TEXT, "KEY_REVOKED"))
@@ -210,30 +212,40 @@ class Clients:
 
     # --- by the clock -------------------------------------------------------------------------------
 
-    def beat(self) -> None:
-        """Send everybody a heartbeat with the number that this client has really been sent."""
-        position, now_ms = self._broadcaster.position(POSITIONS), self._clock.now_ms()
-        epoch = self._broadcaster.epoch.id
-        shared = text_frame(messages.heartbeat(position, epoch, now_ms))
-        for subscriber in self._of:
-            told = subscriber.told(position)
-            if subscriber.full_since is None:  # else it would only wait behind what is not read
-                own = shared if told == position else text_frame(messages.heartbeat(told, epoch, now_ms))
-                subscriber.link.write(own)
+    def look_at_some(self) -> None:
+        """Look at the next share of the connections; ``SHARES`` calls see everybody once.
 
-    def look_round(self) -> None:
-        """Close whoever is late, slow, silent, expired, flooding or has used up its quota."""
+        Nobody's stream has to wait while thousands of clocks are compared.
+        """
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
-        elapsed_s, self._looked_at = now - self._looked_at, now
-        for client in list(self._everyone):
-            self.perform(client, client.session.tick())
-            code = verdict(client, self._settings, now, now_ms, elapsed_s)
-            if code is not None:
-                self._execute(client, code)
-            elif client.subscriber is not None and client.is_open:
-                client.counted = self._meter.count(client.subscriber, client.counted)
-                if self._meter.is_exhausted(client.subscriber.key):
-                    self._close_exhausted(client)
+        for _ in range(-(-len(self._everyone) // SHARES)):
+            client = next(iter(self._everyone))
+            self._everyone[client] = self._everyone.pop(client)  # to the end of the round
+            self._look_at(client, now, now_ms)
+
+    def _look_at(self, client: Client, now: float, now_ms: int) -> None:
+        """Close it if it is late, slow, silent, expired, flooding or has used up its quota; else beat."""
+        self.perform(client, client.session.tick())
+        code = verdict(client, self._settings, now, now_ms)
+        if code is not None:
+            self._execute(client, code)
+            return
+        subscriber = client.subscriber
+        if subscriber is None or not client.is_open:
+            return
+        client.counted = self._meter.count(subscriber, client.counted)
+        if self._meter.is_exhausted(subscriber.key):
+            self._close_exhausted(client)
+        elif now >= client.beat_due:
+            client.beat_due = max(client.beat_due, now - self._beat_s) + self._beat_s
+            self._beat(subscriber, now_ms)
+
+    def _beat(self, subscriber: Subscriber, now_ms: int) -> None:
+        """A heartbeat with the number that this client has really been sent."""
+        if subscriber.full_since is None:  # else it would only wait behind what is not read
+            told = subscriber.told(self._broadcaster.position(POSITIONS))
+            frame = messages.heartbeat(told, self._broadcaster.epoch.id, now_ms)
+            subscriber.link.write(text_frame(frame))
 
     def _execute(self, client: Client, code: int) -> None:
         if code == ABORT:

@@ -26,7 +26,7 @@ from ws_server import reception, transport
 from ws_server.broadcaster import Broadcaster
 from ws_server.catch_up import CatchUp
 from ws_server.client import Client
-from ws_server.clients import Clients, KeyTable
+from ws_server.clients import SHARES, Clients, KeyTable
 from ws_server.metering import Meter
 from ws_server.pages import Pages
 from ws_server.recent import Hole
@@ -40,7 +40,7 @@ from ws_server.view import STREAM_TIERS
 
 _log = structlog.get_logger()
 
-LOOK_ROUND_S: Final = 0.5  # how late a deadline of the clock may be noticed
+LOOK_ROUND_S: Final = 0.5  # how late a deadline of a connection may be noticed
 FLUSH_USAGE_S: Final = 10.0
 CROWD_ROOM: Final = 64  # connections beyond the limit that still get an answer; more are cut unread
 
@@ -99,8 +99,8 @@ class WebSocketServer:
         self._tail = Tail(self._open_source, tuple(STREAM_TIERS), start, self, self._loop)
         self._tail.start()
         self._work(self._catch_up.run())
-        self._work(self._every(self._settings.heartbeat_ms / 1000, self.clients.beat))
-        self._work(self._every(LOOK_ROUND_S, self.clients.look_round))
+        round_s = min(LOOK_ROUND_S, self._settings.heartbeat_ms / 1000)
+        self._work(self._every(round_s / SHARES, self.clients.look_at_some))
         self._work(self._flush_usage())
 
     async def drain(self) -> None:
@@ -158,6 +158,9 @@ class WebSocketServer:
     def on_page(self, page: Page, done: Callable[[], None]) -> None:
         self._broadcaster.feed(page, done)
 
+    def on_oldest(self, stream: str, oldest: int) -> None:
+        self._broadcaster.oldest[stream] = oldest
+
     def on_restart(self, start: Start, reason: RestartReason) -> None:
         _log.warning("stream begins again", reason=reason, epoch=start.epoch.id)
         self._guard(self._broadcaster.finish)
@@ -195,7 +198,7 @@ class WebSocketServer:
             server_header=None,
             open_timeout=settings.auth_timeout_s,
             close_timeout=settings.close_timeout_s,
-            ping_interval=None,  # clients.look_round pings, and says 4009 when nobody answers
+            ping_interval=None,  # clients.look_at_some pings, and says 4009 when nobody answers
             max_size=messages.MAX_FRAME_BEFORE_AUTH,
             write_limit=settings.write_buffer_bytes,
             create_connection=Limited,

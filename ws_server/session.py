@@ -23,7 +23,7 @@ from vanta_api.messages import FrameError, Ping, Subscribe, Unsubscribe
 from ws_server.actions import Action, Admit, Close, Follow, Pause, Send
 from ws_server.limits import TokenBucket
 from ws_server.resume import Horizon, Plan, plan
-from ws_server.view import ForbiddenStream, view_of
+from ws_server.view import STREAM_TIERS, ForbiddenStream, may_see, view_of
 
 STREAMING_TIER: Final = 100
 SCOPE: Final = "ws"
@@ -110,7 +110,9 @@ class Session:
             reason=chosen.reason,
             heartbeat_ms=self._settings.heartbeat_ms,
             snapshot_url=None if chosen.recovered else self._settings.snapshot_url,
-            heads=dict(horizon.positions),
+            heads={
+                s: horizon.position(s) for s in STREAM_TIERS if may_see(s, key) and s in horizon.positions
+            },
         )
         return [Admit(key, chosen.cursor), Send(reply)]
 

@@ -48,6 +48,9 @@ class Sink(Protocol):
     def on_page(self, page: Page, done: Callable[[], None]) -> None:
         """New entries; call ``done`` when there is room for more."""
 
+    def on_oldest(self, stream: str, oldest: int) -> None:
+        """The smallest number of the stream that is still kept."""
+
     def on_restart(self, start: Start, reason: RestartReason) -> None:
         """The numbers do not go on: begin again at ``start``."""
 
@@ -79,6 +82,7 @@ class Tail:
         self._open_source, self._streams, self._sink, self._loop = open_source, tuple(streams), sink, loop
         self._epoch_id = start.epoch.id
         self._after = dict(start.positions)
+        self._oldest = dict(start.oldest)
         self._room = threading.Semaphore(PAGES_AHEAD)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-tail", daemon=True)
@@ -118,6 +122,7 @@ class Tail:
                 if page.trimmed or page.epoch != self._epoch_id:
                     restart = "trimmed" if page.epoch == self._epoch_id else "epoch_changed"
                     break
+                self._note_oldest(stream, page.oldest)
                 if not page.entries:
                     break
                 is_new = True
@@ -131,9 +136,15 @@ class Tail:
         self._after[stream] = page.entries[-1].sequence
         self._tell(self._sink.on_page, page, self._room.release)
 
+    def _note_oldest(self, stream: str, oldest: int) -> None:
+        if oldest != self._oldest[stream]:
+            self._oldest[stream] = oldest
+            self._tell(self._sink.on_oldest, stream, oldest)
+
     def _begin_again(self, source: Source, reason: RestartReason) -> None:
         start = look(source, self._streams)
         self._epoch_id, self._after = start.epoch.id, dict(start.positions)
+        self._oldest = dict(start.oldest)
         self._tell(self._sink.on_restart, start, reason)
 
     def _tell(self, call: Callable[..., None], *arguments: object) -> None:

@@ -81,12 +81,16 @@ def view_of(request: Subscribe, key: ApiKey) -> View:
     )
 
 
+def may_see(stream: str, key: ApiKey) -> bool:
+    """Whether the key's tier includes the stream."""
+    return stream in STREAM_TIERS and key.tier >= STREAM_TIERS[stream]
+
+
 def _check(stream: str, key: ApiKey) -> None:
-    tier = STREAM_TIERS.get(stream)
-    if tier is None:
+    if stream not in STREAM_TIERS:
         raise ForbiddenStream(f"there is no such stream; allowed are {', '.join(STREAM_TIERS)}")
-    if key.tier < tier:
-        raise ForbiddenStream(f"the stream {stream} needs tier {tier}")
+    if not may_see(stream, key):
+        raise ForbiddenStream(f"the stream {stream} needs tier {STREAM_TIERS[stream]}")
 
 
 def _names(names: Iterable[str] | None) -> frozenset[str]:

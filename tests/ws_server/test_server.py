@@ -190,8 +190,7 @@ def test_a_trimmed_number_is_told() -> None:
     with live() as server:
         server.append(20)
         server.journal.trim(POSITIONS, 10)
-        server.append(1)  # the page that brings the new bounds along
-        server.caught_up()
+        wait_for(lambda: server.ask(lambda: server.server._broadcaster.oldest[POSITIONS]) == 11)
         client = server.client(last_sequence=5)
 
         assert (client.welcome["recovered"], client.welcome["reason"]) == (False, "trimmed")

@@ -62,6 +62,16 @@ def test_a_good_key_is_admitted_before_it_is_welcomed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("secret", "streams"), [("good", {"positions"}), ("high", {"positions", "registry"})]
+)
+def test_the_welcome_names_the_heads_of_the_streams_the_key_may_see(secret: str, streams: set[str]) -> None:
+    """``actions`` are their traders' own, the registry needs tier 200."""
+    (reply,) = sent(Harness(horizon(registry=4, actions=9)).open(secret))
+
+    assert set(reply["heads"]) == streams
+
+
+@pytest.mark.parametrize(
     ("raw", "code", "frame"),
     [
         (b"not json", 4002, None),
