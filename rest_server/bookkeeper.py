@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from heapq import heappop, heappush
+from typing import Final
 
 from journal.state import Totals
 from rest_server.books import Book
@@ -19,6 +20,7 @@ from rest_server.shown import Held, Price, Shown, hold
 from vanta_api.records import Position
 
 Place = tuple[str, str]  # hotkey, position uuid
+NOTHING: Final[Mapping[str, Totals]] = {}  # one object: books compare totals by identity
 
 
 class Bookkeeper:
@@ -53,7 +55,7 @@ class Bookkeeper:
 
     def set_totals(self, hotkey: str, totals: Mapping[str, Totals]) -> None:
         """What the hotkey's forgotten positions add to its figures, by trade pair."""
-        if self._totals.get(hotkey, {}) != totals:
+        if self._totals.get(hotkey, NOTHING) != totals:
             self._totals[hotkey] = dict(totals)
             self._touched.add(hotkey)
 
@@ -97,7 +99,7 @@ class Bookkeeper:
         return is_different
 
     def _book(self, hotkey: str) -> Book:
-        totals = self._totals.get(hotkey, {})
+        totals = self._totals.get(hotkey, NOTHING)
         changed = self._changed.get(hotkey, {})
         known = self.books.get(hotkey)
         if known is None:

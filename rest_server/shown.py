@@ -1,7 +1,7 @@
 """What readers see of one position: live, and as of 24 hours ago.
 
-Rule 1: the delayed view is worked out from the orders that are old enough and from the price of that time;
-nothing newer enters it.
+Rule 1: the delayed view is worked out from the orders that are old enough and from the price of that time
+alone; nothing newer enters it, and nothing in it tells whether there is something newer.
 Rule 2: a view is a value. It changes only by being replaced, at the very moments that ``changes_at`` names,
 when the record is replaced, or when a price moved.
 """
@@ -14,11 +14,13 @@ from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Final
 
+import msgspec
+
 from validator.aggregates import MINIMUM_DURATION_MS, RETURNS_WINDOW_MS
 from validator.positions import truncate, value_position
 from validator.tiers import LAG_MS, share_of
 from validator.trade_pairs import is_vanta
-from vanta_api.records import MarkMessage, Position
+from vanta_api.records import MarkMessage, Position, VenueFacts
 from vanta_api.wire import rest_fragment
 
 SOURCES_MS: Final = 7 * 86_400_000  # older orders are shown without their price sources
@@ -74,7 +76,9 @@ class Delayed(Shown):
     """A position as it was ``LAG_MS`` before ``at_ms``, valued at the price of that time."""
 
     def _work_out(self) -> Position | None:
-        return truncate(self._record, self._at_ms - LAG_MS, self._price.amount if self._price else None)
+        threshold_ms = self._at_ms - LAG_MS
+        record = self._record if was_over(self._record, threshold_ms) else from_orders_alone(self._record)
+        return truncate(record, threshold_ms, self._price.amount if self._price else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,29 @@ class Held:
     def is_settled(self) -> bool:
         """Whether prices no longer matter to either view."""
         return self.live is self.delayed
+
+
+def was_over(record: Position, threshold_ms: int) -> bool:
+    """Whether the position closed before that moment and nothing was learnt about it since."""
+    if not record.is_closed_position or record.close_ms is None or record.close_ms >= threshold_ms:
+        return False
+    seen_ms = record.venue.observed_ms if record.venue is not None else None
+    return record.venue is None or (seen_ms is not None and seen_ms < threshold_ms)
+
+
+def from_orders_alone(record: Position) -> Position:
+    """The record without the venue's totals: what cannot be dated must not tell that something changed.
+
+    A total that the venue reported yesterday is not kept once it reports another one today. If it were
+    shown until then and derived from the orders afterwards, the switch itself would be news.
+    """
+    if record.venue is None:
+        return record
+    facts = record.venue
+    names = VenueFacts(
+        name=facts.name, account=facts.account, instrument=facts.instrument, position_id=facts.position_id
+    )
+    return msgspec.structs.replace(record, venue=names)
 
 
 def hold(record: Position, live: Price | None, delayed: Price | None, at_ms: int) -> Held:
@@ -135,5 +162,5 @@ def _facts_ms(record: Position) -> Iterator[int]:
             yield order.venue.observed_ms
     if record.close_ms is not None:
         yield record.close_ms
-    if record.venue is not None:
-        yield from (ms for ms in (record.venue.observed_ms, record.venue.venue_ms) if ms is not None)
+    if record.venue is not None and record.venue.observed_ms is not None:
+        yield record.venue.observed_ms

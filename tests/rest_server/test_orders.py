@@ -105,6 +105,7 @@ def test_a_delayed_tier_learns_of_a_fill_24_hours_later(world: World) -> None:
     (before,) = world.get("/limit-orders/a?status=unfilled,filled", "k0").get_json()["unfilled"]
     assert (before["src"], before["price"]) == (5, 0.0)
     world.clock.sleep(DAY / 1000)
+    world.put_orders(resting("b", 2, world.now))  # something else is news at this very moment
     assert len(world.get("/limit-orders/a", "k0").get_json()) == 1
     world.clock.sleep(0.001)
     assert world.get("/limit-orders/a", "k0").status_code == 404
