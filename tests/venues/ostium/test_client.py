@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
@@ -15,9 +16,10 @@ from msgspec.structs import replace
 from runtime.clock import FakeClock
 from runtime.settings import AccountSettings, VenueSettings
 from tests.venues.ostium.payloads import SAMPLES, TRADER, close, limit, order, trade
-from tests.venues.ostium.worlds import LIVE_MS, World, world
+from tests.venues.ostium.worlds import LIVE_MS, World, sandbox_at, world
 from tests.venues.serving import serving
-from venues.errors import Broken, Rejected, Retryable
+from venues.errors import Broken, Rejected, Retryable, VenueError
+from venues.faults import Faults, Kind
 from venues.model import Fill
 from venues.ostium import VENUE, abi, client
 from venues.ostium.client import OstiumClient
@@ -238,6 +240,50 @@ def test_the_venues_defaults_make_a_client() -> None:
     assert isinstance(made, OstiumClient)
     assert made.chain is not None
     made.close()
+
+
+def open_ids(made: World, number: int = 0) -> set[str | None]:
+    """Ids of the trades that are open in the sandbox's own books."""
+    book = made.sandbox.exchange.open_trades[made.sandbox.wallets[number].address]
+    return {str(found.id) for found in book.values()}
+
+
+KINDS: tuple[Kind, ...] = (
+    "429", "500", "502", "503", "504", "slow", "truncated", "malformed", "html", "empty", "drift",
+    "duplicates", "reorder", "disconnect",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Faults]]:
+    """A sandbox with the common fault switches in front."""
+    clock, faults = FakeClock(LIVE_MS), Faults(seed=7)
+    sandbox = sandbox_at(LIVE_MS, clock=clock)
+    faults.install(sandbox.app)
+    with serving(sandbox.app) as base_url:
+        urls = sandbox.settings(base_url, tmp_path_factory.mktemp("secrets"))
+        yield World(sandbox, OstiumClient(urls, clock), clock), faults
+
+
+@pytest.mark.parametrize("path", ["/gn", "/rpc", "/PricePublish"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fault_is_a_named_error_or_does_no_harm(
+    faulty: tuple[World, Faults], path: str, kind: Kind
+) -> None:
+    """A bad answer never becomes a wrong position; the next good poll is as good as ever."""
+    made, faults = faulty
+    since_ms = made.clock.now_ms() - 60_000
+    good = {fill.fill_id for fill in made.snapshot(since_ms=since_ms).fills if fill.time_ms >= since_ms}
+    made.clock.advance(3)  # beyond every shared answer
+    faults.arm(kind, path, count=1, value=0.05 if kind == "slow" else None)
+    with contextlib.suppress(VenueError):
+        found = made.snapshot(since_ms=since_ms)
+        assert {h.position_id for h in found.holdings} == open_ids(made)
+        assert good <= {fill.fill_id for fill in found.fills}
+    faults.clear()
+    made.clock.advance(3)
+
+    assert good <= {fill.fill_id for fill in made.snapshot(since_ms=since_ms).fills}
 
 
 class Scripted:

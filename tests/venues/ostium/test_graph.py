@@ -56,6 +56,23 @@ def test_pages_follow_each_other(sandbox: OstiumSandbox) -> None:
     assert [int(r["executedAt"]) for r in rows] == sorted((int(r["executedAt"]) for r in rows), reverse=True)
 
 
+@pytest.mark.parametrize(("first", "skip"), [(1, 0), (7, 0), (25, 13), (1000, 0), (50, 5000)])
+def test_the_newest_orders_are_the_same_however_they_are_found(
+    sandbox: OstiumSandbox, first: int, skip: int
+) -> None:
+    text = (
+        "query q($t: Bytes, $f: Int, $s: Int) {{ orders(where: {{trader: $t, isPending: false{more}}},"
+        " first: $f, skip: $s, orderBy: executedAt, orderDirection: desc) {{ id executedAt }} }}"
+    )
+    variables = {"t": sandbox.wallets[0].address, "f": first, "s": skip}
+
+    quick = ask(sandbox, text.format(more=""), **variables)
+    thorough = ask(sandbox, text.format(more=', id_not: "none"'), **variables)
+
+    assert quick == thorough
+    assert len(quick["orders"]) > 0 or skip == 5000
+
+
 def test_numbers_are_strings_and_compared_as_numbers(sandbox: OstiumSandbox) -> None:
     found = ask(sandbox, "{ trades(first: 1000, where: {leverage_gt: 1000}) { leverage isOpen index } }")[
         "trades"

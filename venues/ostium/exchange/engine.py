@@ -71,6 +71,7 @@ class Exchange:
         self.active_limits: dict[str, dict[tuple[int, int], Limit]] = {}
         self.orders: dict[int, Order] = {}
         self.orders_of: dict[str, list[Order]] = {}
+        self.settled_of: dict[str, list[Order]] = {}  # in the order they were settled
         self.pending: dict[str, dict[int, Order]] = {}
         self._last_order, self._last_limit = 1000, 90
 
@@ -272,6 +273,7 @@ class Exchange:
         order.is_pending, order.is_cancelled, order.cancel_reason = False, reason is not None, reason
         order.executed_at, order.executed_block = now_ms // 1000, block_at(now_ms)
         order.executed_tx = self.tx_hash("executed", order.id)
+        self.settled_of.setdefault(order.trader, []).append(order)
         del self.pending[order.trader][order.id]
 
     def tx_hash(self, *names: object) -> str:

@@ -73,14 +73,14 @@ def pair(state: PairState, group_row: Row) -> Row:
     }
 
 
-def trade(found: Trade, pair_row: Row) -> Row:
-    """An open or closed trade."""
+def trade(found: Trade) -> Row:
+    """An open or closed trade. ``pair`` is the pair's number, here and below: its row goes on changing."""
     return {
         "id": str(found.id),
         "tradeID": str(found.id),
         "trader": found.trader,
         "index": str(found.index),
-        "pair": pair_row,
+        "pair": found.pair.pair.id,
         "tradeType": found.trade_type,
         "isOpen": found.is_open,
         "isBuy": found.is_buy,
@@ -101,7 +101,7 @@ def trade(found: Trade, pair_row: Row) -> Row:
     }
 
 
-def limit(found: Limit, pair_row: Row) -> Row:
+def limit(found: Limit) -> Row:
     """A limit or stop order; the row of a slot is overwritten when the slot is used again."""
     size = found.collateral * found.leverage // 100
     return {
@@ -109,7 +109,7 @@ def limit(found: Limit, pair_row: Row) -> Row:
         "uniqueId": str(found.unique_id),
         "orderId": _text(found.order_id),
         "trader": found.trader,
-        "pair": pair_row,
+        "pair": found.pair.pair.id,
         "isBuy": found.is_buy,
         "limitType": found.limit_type,
         "isActive": found.is_active,
@@ -127,14 +127,14 @@ def limit(found: Limit, pair_row: Row) -> Row:
     }
 
 
-def order(found: Order, pair_row: Row) -> Row:
+def order(found: Order) -> Row:
     """An order; what it never came to have is null."""
     return {
         "id": str(found.id),
         "tradeID": _text(found.trade_id),
         "limitID": found.limit_id,
         "trader": found.trader,
-        "pair": pair_row,
+        "pair": found.pair.pair.id,
         "orderType": found.order_type,
         "orderAction": found.order_action,
         "isBuy": found.is_buy,

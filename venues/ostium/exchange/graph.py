@@ -7,6 +7,7 @@ whoever passes a trader as a string must write it in lower case.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -21,6 +22,9 @@ from venues.ostium.exchange.tables import Tables
 Row = dict[str, Any]
 
 MOST: Final = 1000
+COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "_gt": operator.gt, "_lt": operator.lt, "_gte": operator.ge, "_lte": operator.le,
+}  # fmt: skip
 MOST_SKIPPED: Final = 5000
 
 
@@ -64,10 +68,13 @@ def _resolver(many: str) -> Callable[..., list[Row]]:
                 f"The value of the `skip` argument must be between 0 and {MOST_SKIPPED}, but is {skip}"
             )
         where = arguments.get("where") or {}
-        rows = [row for row in getattr(tables, table)(where) if _matches(row, where, types)]
-        rows.sort(key=lambda row: row["id"])
+        conditions = [_condition(name, wanted, types) for name, wanted in where.items()]
         key = arguments.get("orderBy") or "id"
         is_descending = arguments.get("orderDirection") == "desc"
+        newest = skip + first if key == "executedAt" and is_descending else None
+        found = getattr(tables, table)(where, newest)
+        rows = [row for row in found if all(holds(row) for holds in conditions)]
+        rows.sort(key=lambda row: row["id"])
         rows.sort(key=lambda row: _rank(row[key], types[key]), reverse=is_descending)
         return rows[skip : skip + first]
 
@@ -90,27 +97,23 @@ def _rank(value: Any, kind: str) -> tuple[bool, Any]:
     return True, int(value) if kind == "BigInt" else value
 
 
-def _matches(row: Row, where: Row, types: Mapping[str, str]) -> bool:
-    return all(_holds(row, condition, wanted, types) for condition, wanted in where.items())
-
-
-def _holds(row: Row, condition: str, wanted: Any, types: Mapping[str, str]) -> bool:
-    field, operator = next(
-        (condition[: len(condition) - len(s)], s)
-        for s in sorted(graph_schema.SUFFIXES, key=len, reverse=True)
-        if condition.endswith(s) and condition[: len(condition) - len(s)] in types
+def _condition(name: str, wanted: Any, types: Mapping[str, str]) -> Callable[[Row], bool]:
+    """What one entry of ``where`` asks of a row: ``leverage_gt: 1000``."""
+    field, suffix_used = next(
+        (name[: len(name) - len(suffix)], suffix)
+        for suffix in sorted(graph_schema.SUFFIXES, key=len, reverse=True)
+        if name.endswith(suffix) and name[: len(name) - len(suffix)] in types
     )
-    value = row[field]
-    if operator in ("", "_not"):
-        return bool(value == wanted) == (operator == "")
-    if operator in ("_in", "_not_in"):
-        return bool(value in wanted) == (operator == "_in")
-    if value is None or wanted is None:
-        return False
-    left, right = _rank(value, types[field]), _rank(wanted, types[field])
-    return bool(
-        {"_gt": left > right, "_lt": left < right, "_gte": left >= right, "_lte": left <= right}[operator]
-    )
+    if suffix_used in ("_in", "_not_in"):
+        members = set(wanted or ())
+        return lambda row: (row[field] in members) == (suffix_used == "_in")
+    if suffix_used in ("", "_not"):
+        return lambda row: (row[field] == wanted) == (suffix_used == "")
+    kind, compare = types[field], COMPARISONS[suffix_used]
+    if wanted is None:
+        return lambda row: False
+    bound = _rank(wanted, kind)
+    return lambda row: row[field] is not None and compare(_rank(row[field], kind), bound)
 
 
 _SCHEMA: Final = graph_schema.build(

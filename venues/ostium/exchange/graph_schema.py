@@ -143,8 +143,14 @@ def _fields(entity: str, types: Mapping[str, GraphQLObjectType]) -> dict[str, Gr
     for kind, names in FIELDS[entity].items():
         named = _SCALARS.get(kind.rstrip("!")) or types[kind.rstrip("!")]
         for name in names.split():
-            fields[name] = GraphQLField(GraphQLNonNull(named) if kind.endswith("!") else named)
+            find = _pair_of if kind == "Pair!" else None
+            fields[name] = GraphQLField(GraphQLNonNull(named) if kind.endswith("!") else named, resolve=find)
     return fields
+
+
+def _pair_of(row: Mapping[str, Any], info: Any) -> Any:
+    """Rows name their pair by its number."""
+    return info.root_value.pair(row["pair"])
 
 
 def _arguments(entity: str) -> dict[str, GraphQLArgument]:

@@ -1,7 +1,4 @@
-"""The subgraph's tables over the exchange: rows are made when asked for, final ones only once.
-
-A final order's row is kept without its pair, whose numbers go on changing.
-"""
+"""The subgraph's tables over the exchange: rows are made when asked for, those of final orders only once."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from venues.ostium.exchange.accrual import LIQUIDATION_THRESHOLD
 from venues.ostium.exchange.engine import Exchange
 from venues.ostium.exchange.entities import Row
 from venues.ostium.exchange.market import GROUPS
-from venues.ostium.exchange.state import Limit, Order, PairState, Trade
+from venues.ostium.exchange.state import Order, PairState
 
 
 class Tables:
@@ -24,44 +21,49 @@ class Tables:
         self._pairs: dict[int, Row] = {}
         self._groups: dict[str, Row] = {}
 
-    def pairs(self, where: Row) -> Iterable[Row]:
+    def pairs(self, where: Row, newest: int | None = None) -> Iterable[Row]:
         """All pairs."""
-        return (self._pair(state) for state in self._exchange.pairs.values())
+        return map(self.pair, self._exchange.pairs)
 
-    def trades(self, where: Row) -> Iterable[Row]:
+    def trades(self, where: Row, newest: int | None = None) -> Iterable[Row]:
         """Trades, open and closed."""
         trader, wanted = where.get("trader"), where.get("id")
         if wanted is not None:
             found = self._exchange.trades.get(_number(wanted))
-            return [self._trade(found)] if found else []
+            return [entities.trade(found)] if found else []
         if trader is not None and where.get("isOpen") is True:
-            return map(self._trade, self._exchange.open_trades.get(trader, {}).values())
-        return map(self._trade, self._exchange.trades.values())
+            return map(entities.trade, self._exchange.open_trades.get(trader, {}).values())
+        return map(entities.trade, self._exchange.trades.values())
 
-    def limits(self, where: Row) -> Iterable[Row]:
+    def limits(self, where: Row, newest: int | None = None) -> Iterable[Row]:
         """Limits, active and ended."""
-        return map(self._limit, self._exchange.limits.values())
+        return map(entities.limit, self._exchange.limits.values())
 
-    def orders(self, where: Row) -> Iterable[Row]:
-        """Orders, pending and settled."""
+    def orders(self, where: Row, newest: int | None = None) -> Iterable[Row]:
+        """Orders, pending and settled; where only the ``newest`` settled ones of a trader are wanted, not
+        many more."""
         trader, wanted = where.get("trader"), where.get("id")
         if wanted is not None:
             found = self._exchange.orders.get(_number(wanted))
-            return [self._order(found)] if found else []
+            return [_order(found)] if found else []
         if trader is not None and where.get("isPending") is True:
-            return map(self._order, self._exchange.pending.get(trader, {}).values())
+            return map(_order, self._exchange.pending.get(trader, {}).values())
+        if trader is not None and newest is not None and where == {"trader": trader, "isPending": False}:
+            return map(_order, _newest(self._exchange.settled_of.get(trader, []), newest))
         if trader is not None:
-            return map(self._order, self._exchange.orders_of.get(trader, ()))
-        return map(self._order, self._exchange.orders.values())
+            return map(_order, self._exchange.orders_of.get(trader, ()))
+        return map(_order, self._exchange.orders.values())
 
-    def meta_datas(self, where: Row) -> Iterable[Row]:
+    def meta_datas(self, where: Row, newest: int | None = None) -> Iterable[Row]:
         """The protocol's one row of settings."""
         return [{"id": "ostium", "liqMarginThresholdP": str(LIQUIDATION_THRESHOLD)}]
 
-    def _pair(self, state: PairState) -> Row:
-        if state.pair.id not in self._pairs:
-            self._pairs[state.pair.id] = entities.pair(state, self._group(state))
-        return self._pairs[state.pair.id]
+    def pair(self, pair_id: int) -> Row:
+        """The row that trades, limits and orders of a pair point to."""
+        if pair_id not in self._pairs:
+            state = self._exchange.pairs[pair_id]
+            self._pairs[pair_id] = entities.pair(state, self._group(state))
+        return self._pairs[pair_id]
 
     def _group(self, state: PairState) -> Row:
         name = state.pair.group
@@ -70,18 +72,21 @@ class Tables:
             self._groups[name] = entities.group(name, members)
         return self._groups[name]
 
-    def _trade(self, found: Trade) -> Row:
-        return entities.trade(found, self._pair(found.pair))
 
-    def _limit(self, found: Limit) -> Row:
-        return entities.limit(found, self._pair(found.pair))
+def _newest(settled: list[Order], count: int) -> list[Order]:
+    """The last ``count`` orders, and those settled in the same second as the first of them."""
+    start = max(0, len(settled) - count)
+    while 0 < start < len(settled) and settled[start - 1].executed_at == settled[start].executed_at:
+        start -= 1
+    return settled[start:]
 
-    def _order(self, found: Order) -> Row:
-        if found.is_pending:
-            return entities.order(found, self._pair(found.pair))
-        if found.rendered is None:
-            found.rendered = entities.order(found, {})
-        return {**found.rendered, "pair": self._pair(found.pair)}
+
+def _order(found: Order) -> Row:
+    if found.is_pending:
+        return entities.order(found)
+    if found.rendered is None:
+        found.rendered = entities.order(found)
+    return found.rendered
 
 
 def _number(value: Any) -> int:
