@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -159,6 +159,26 @@ class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             raise ValueError("ping_timeout_s must be above slow_limit_s")
 
 
+class ValidatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The validator: performance ledgers.
+
+    Fields:
+        checkpoint_hours: span of a ledger checkpoint, aligned to 00:00 UTC; 6 or 12.
+        window_days: ledger history that is kept; must be below ``journal.closed_window_days``, because a
+            closed position is counted one by one until it is older than the window.
+        settle_s: seconds that prices and orders of a minute get to arrive before the minute is counted.
+        correction_hours: how far back finished checkpoints are corrected when an order turns up late;
+            minute marks must be kept longer (``journal.marks_hours``).
+        poll_s: longest wait between two looks at the journal when no bell rings.
+    """
+
+    checkpoint_hours: Literal[6, 12] = 6
+    window_days: Annotated[int, msgspec.Meta(ge=30)] = 120
+    settle_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 45.0
+    correction_hours: Annotated[float, msgspec.Meta(ge=0)] = 24.0
+    poll_s: Annotated[float, msgspec.Meta(gt=0, le=5)] = 0.5
+
+
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The venue sandboxes that ``--sandbox`` starts: ``accounts`` per venue, all drawn from ``seed``."""
 
@@ -183,6 +203,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     journal: JournalSettings = JournalSettings()
     rest: RestSettings = RestSettings()
     websocket: WebSocketSettings = WebSocketSettings()
+    validator: ValidatorSettings = ValidatorSettings()
 
     @property
     def journal_path(self) -> Path:
@@ -356,6 +377,7 @@ def _fields_at(key: str) -> tuple[str, ...]:
         "journal": JournalSettings,
         "rest": RestSettings,
         "websocket": WebSocketSettings,
+        "validator": ValidatorSettings,
     }
     if key.startswith("venues"):
         return (AccountSettings if "accounts" in key else VenueSettings).__struct_fields__
@@ -384,6 +406,21 @@ def _check(settings: Settings) -> None:
             raise SettingsError(
                 f"venues.{name}: poll_interval_s, timeout_s and requests_per_s must be above 0"
             )
+    _check_validator(settings)
+
+
+def _check_validator(settings: Settings) -> None:
+    validator, journal = settings.validator, settings.journal
+    if validator.window_days >= journal.closed_window_days:
+        raise SettingsError(
+            f"setting validator.window_days = {validator.window_days}: allowed is less than"
+            f" journal.closed_window_days, {journal.closed_window_days}"
+        )
+    if validator.correction_hours + validator.checkpoint_hours > journal.marks_hours:
+        raise SettingsError(
+            f"setting validator.correction_hours = {validator.correction_hours}: with checkpoint_hours it must"
+            f" not exceed journal.marks_hours, {journal.marks_hours}"
+        )
 
 
 def _select_venues(settings: Settings, names: str) -> Settings:

@@ -32,20 +32,56 @@ class Sized:
     quote_usd: float
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A position after one of its orders, as a straight line over the price ``p`` (quote currency).
+
+    The gross gain is ``gain + (p - average) * slope``, a fraction of the account; the unrealised P&L is
+    ``(p - average) * usd_slope``, the realised one ``realized``, both in USD.
+    """
+
+    processed_ms: int
+    price: float
+    net_leverage: float
+    average: float
+    gain: float
+    slope: float
+    realized: float
+    usd_slope: float
+
+
 def fold(orders: Sequence[Order], pair: TradePair | None, account_size: float, mark: float | None) -> Fold:
     """Fold the orders, oldest first; ``mark`` (quote currency) values what is still open.
 
     Raises ValueError when the first order cannot open a position.
     """
-    sized = [_sized(order, pair, account_size) for order in orders]
-    entering = [one for one in sized if one.order.order_type != "FLAT"]
-    has_account = account_size > 0 or not all(one.leverage for one in entering)
-    by_lots = has_account and all(one.quantity and one.quote_usd for one in entering)
-    folding = _Folding(sized[0], pair, account_size, by_lots)
+    folding, sized = _begin(orders, pair, account_size)
     for one in sized:
         if not folding.state.is_closed:
             folding.add(one)
     return folding.finish(mark)
+
+
+def steps(orders: Sequence[Order], pair: TradePair | None, account_size: float) -> list[Step]:
+    """What ``fold`` passes through: the position after each order that counts. Raises ValueError."""
+    folding, sized = _begin(orders, pair, account_size)
+    passed: list[Step] = []
+    for one in sized:
+        if folding.state.is_closed:
+            break
+        folding.add(one)
+        passed.append(folding.step(one))
+    return passed
+
+
+def _begin(
+    orders: Sequence[Order], pair: TradePair | None, account_size: float
+) -> tuple[_Folding, list[Sized]]:
+    sized = [_sized(order, pair, account_size) for order in orders]
+    entering = [one for one in sized if one.order.order_type != "FLAT"]
+    has_account = account_size > 0 or not all(one.leverage for one in entering)
+    by_lots = has_account and all(one.quantity and one.quote_usd for one in entering)
+    return _Folding(sized[0], pair, account_size, by_lots), sized
 
 
 class _Folding:
@@ -93,6 +129,28 @@ class _Folding:
         state.realized = finite(self._realized * usd)
         state.unrealized = finite(self._unrealized * usd)
         return state
+
+    def step(self, one: Sized) -> Step:
+        """The position as it is now, after ``one``."""
+        state, size = self.state, self._account_size
+        if self._by_lots:
+            usd_slope, per_usd = self._weight * self._lot * self._rate, 1.0 / size if size else 0.0
+            gain, slope, realized = self._realized * per_usd, usd_slope * per_usd, self._realized
+        else:
+            slope = self._weight / state.average if state.average else 0.0
+            gain, realized, usd_slope = self._realized, self._realized * size, slope * size
+        if not state.cumulative_entry_value:
+            gain = slope = 0.0
+        return Step(
+            processed_ms=one.order.processed_ms,
+            price=one.order.price,
+            net_leverage=state.net_leverage,
+            average=state.average,
+            gain=finite(gain),
+            slope=finite(slope),
+            realized=finite(realized),
+            usd_slope=finite(usd_slope),
+        )
 
     def _closes(self, one: Sized) -> bool:
         if one.order.order_type == "FLAT":

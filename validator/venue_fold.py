@@ -11,7 +11,7 @@ with the price.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal, localcontext
 from typing import Final
 
@@ -51,6 +51,22 @@ def fold(orders: Sequence[Order], account_size: float, mark: Decimal | None) -> 
             if not folding.state.is_closed:
                 folding.add(order)
         return folding.finish(mark)
+
+
+def steps(orders: Sequence[Order], account_size: float) -> list[tuple[Order, Exact]]:
+    """What ``fold`` passes through: each order that counts, and the decimals after it.
+
+    Raises ValueError like ``fold``.
+    """
+    passed: list[tuple[Order, Exact]] = []
+    with localcontext(_EXACT):
+        folding = _Folding(orders[0], account_size)
+        for order in orders:
+            if folding.state.is_closed:
+                break
+            folding.add(order)
+            passed.append((order, replace(folding.exact)))
+    return passed
 
 
 def amount(text: str, what: str) -> Decimal:
