@@ -21,6 +21,7 @@ from ws_server.recent import Recent
 from ws_server.subscriber import Mode, Subscriber
 from ws_server.view import View
 
+BUSY_S: Final = 0.5  # the stream counts as busy for this long after its last entry
 HELD_BYTES: Final = 1024 * 1024  # read but not yet sent: above this the reader of the journal has to wait
 
 Members = dict[Subscriber, None]  # an ordered set
@@ -44,6 +45,7 @@ class Broadcaster:
         self._pending: deque[Message] = deque()
         self._pending_bytes = 0
         self._is_scheduled = False
+        self._sent_at = -BUSY_S  # monotonic seconds of the last turn
         self._resume_reader: Callable[[], None] | None = None
         self._recent: dict[str, Recent] = {}
         self.oldest: dict[str, int] = {}
@@ -68,6 +70,11 @@ class Broadcaster:
     def position(self, stream: str) -> int:
         """The newest number of this stream that was sent."""
         return self._recent[stream].position
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether entries went out just now."""
+        return self._clock.monotonic() - self._sent_at < BUSY_S
 
     @property
     def live_count(self) -> int:
@@ -152,6 +159,7 @@ class Broadcaster:
             self._recent[message.stream].add(message)
             batch.append(message)
         if batch:
+            self._sent_at = self._clock.monotonic()
             self._fan_out(batch)
             self._measure(batch)
         if self._resume_reader is not None and self._pending_bytes <= HELD_BYTES:

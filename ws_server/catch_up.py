@@ -3,7 +3,8 @@
 Rule 1: a subscriber is written to only while its buffer is not full, so a slow one costs one page of
 memory and no queue.
 Rule 2: everyone who is behind gets a page before anyone gets a second one.
-Rule 3: the loop is given back for as long as the pages took, so live subscribers keep half of it.
+Rule 3: while entries arrive, the loop is given back for as long as the pages took, so live subscribers
+keep half of it.
 Rule 4: a page that was read for a view the subscriber has left is thrown away.
 """
 
@@ -74,7 +75,7 @@ class CatchUp:
                 await self._wake.wait()
             began = loop.time()
             await self.serve_next()
-            owed_s += loop.time() - began
+            owed_s += loop.time() - began if self._broadcaster.is_busy else 0.0
             if owed_s < REST_S:
                 await asyncio.sleep(0)
             else:

@@ -559,3 +559,13 @@ def test_an_empty_page_changes_nothing(stage: Stage) -> None:
     stage.broadcaster.feed(Page((), 1, 0, stage.broadcaster.epoch.id, False), lambda: None)
 
     assert stage.turns == 0
+
+
+def test_the_stream_is_busy_for_a_while_after_an_entry(stage: Stage) -> None:
+    """Replays rest only while live subscribers have something to wait for."""
+    assert not stage.broadcaster.is_busy
+    stage.append(1)
+    stage.turn()
+    assert stage.broadcaster.is_busy
+    stage.clock.advance(0.5)
+    assert not stage.broadcaster.is_busy
