@@ -3,6 +3,8 @@ subgraph are known to use, so that none depends on a feature its host may lack."
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Final
 
 _PAIR: Final = "pair { id from to }"
@@ -70,11 +72,6 @@ OLDER: Final = (  # beyond what skip can reach
     " orders(where: {trader: $trader, isPending: false, executedAt_lte: $until}, first: $first, skip: $skip,"
     f" orderBy: executedAt, orderDirection: desc) {{ {ORDER} }} }}"
 )
-CHAIN: Final = (
-    "query TradeOrders($trader: Bytes!, $trades: [String!]!, $skip: Int!) {"
-    " orders(where: {trader: $trader, tradeID_in: $trades}, first: 1000, skip: $skip,"
-    f" orderBy: executedAt, orderDirection: asc) {{ {ORDER} }} }}"
-)
 PAIRS: Final = f"query getPairs {{ pairs(first: 1000) {{ {PAIR} }} }}"
 PAIR_DETAILS: Final = f"query getPairDetails($pair_id: ID!) {{ pair(id: $pair_id) {{ {PAIR} }} }}"
 META_DATAS: Final = "query metaDatas { metaDatas { liqMarginThresholdP } }"
@@ -86,3 +83,14 @@ ORDERS_BY_TX: Final = (
     "query OrdersByTx($hashes: [String!]) { orders(where: {initiatedTx_in: $hashes}, first: 1000)"
     f" {{ {ORDER} }} }}"
 )
+
+
+def orders_of_trades(trade_ids: Sequence[str]) -> str:
+    """Every order of these trades. The ids stand in the text, since whether the subgraph types them as
+    strings, ids or numbers is not documented: a literal fits each."""
+    ids = ", ".join(json.dumps(trade_id) for trade_id in trade_ids)
+    return (
+        "query TradeOrders($trader: Bytes!, $skip: Int!) {"
+        f" orders(where: {{trader: $trader, tradeID_in: [{ids}]}}, first: 1000, skip: $skip,"
+        f" orderBy: executedAt, orderDirection: asc) {{ {ORDER} }} }}"
+    )

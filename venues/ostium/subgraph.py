@@ -63,7 +63,7 @@ class Subgraph:
 
     def orders_of_trades(self, trader: str, trade_ids: list[str], skip: int = 0) -> bytes:
         """Every order that belongs to these trades, oldest first."""
-        return self.query(queries.CHAIN, {"trader": trader, "trades": trade_ids, "skip": skip})
+        return self.query(queries.orders_of_trades(trade_ids), {"trader": trader, "skip": skip})
 
     def get_pairs(self) -> bytes:
         """``getPairs``: all pairs with fees, leverage bounds, open interest and funding."""

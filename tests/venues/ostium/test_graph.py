@@ -153,11 +153,12 @@ def test_what_it_does_not_understand_is_an_error(
 def test_every_document_we_send_is_understood(sandbox: OstiumSandbox) -> None:
     trader = sandbox.wallets[0].address
     variables = {
-        "trader": trader, "first": 5, "skip": 0, "until": "1762000000", "trades": ["1001"], "pair_id": "0",
+        "trader": trader, "first": 5, "skip": 0, "until": "1762000000", "pair_id": "0",
         "order_id": "1001", "trade_id": "1001", "hashes": [],
     }  # fmt: skip
     texts = [value for value in vars(queries).values() if isinstance(value, str)]
     documents = [text for text in texts if text.startswith("query ")]
+    documents.append(queries.orders_of_trades(["1001", 'odd " id']))
 
     assert len(documents) == 13
     for document in documents:
