@@ -42,6 +42,8 @@ _CODES_OF_ERRORS: Final = {
     "MAX_CONNECTIONS_EXCEEDED": REPLACED,
 }
 logger = logging.getLogger("VantaWebSocketClient")
+_library_logger = logging.getLogger("VantaWebSocketClient.websockets")
+_library_logger.setLevel(logging.INFO)  # on DEBUG the library logs every frame, and the first has the key
 
 
 class _Ended(Exception):
@@ -98,8 +100,9 @@ class Connection:
 
     def stop(self, timeout: float = 5.0) -> None:
         """Close the connection and wait for the thread (unless it is the caller's own)."""
-        self._is_stopping = True
-        self._call(lambda: self._task.cancel() if self._task else None)
+        if not self._is_stopping:  # a second cancel would tear the closing handshake
+            self._is_stopping = True
+            self._call(lambda: self._task.cancel() if self._task else None)
         self._link.inbox.close()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(timeout)
@@ -200,7 +203,12 @@ class Connection:
     async def _converse(self) -> None:
         link = self._link
         async with connect(
-            link.uri, max_size=LARGEST_FRAME, open_timeout=REPLY_S, close_timeout=2, ping_interval=20
+            link.uri,
+            max_size=LARGEST_FRAME,
+            open_timeout=REPLY_S,
+            close_timeout=2,
+            ping_interval=20,
+            logger=_library_logger,
         ) as websocket:
             self.websocket = websocket
             await self._authenticate(websocket)
@@ -209,7 +217,7 @@ class Connection:
                 await websocket.send(self._subscription_frame())
             pinging = asyncio.create_task(self._keep_pinging())
             try:
-                while True:
+                while True:  # until cancelled: leaving by the flag would be cancelled while closing
                     await self._take(await self._next(websocket, self._silence_s))
                     await link.inbox.wait_for_room()
                     self.heard_at = time.monotonic()
@@ -242,7 +250,8 @@ class Connection:
         if reply.retry_after_ms is not None:
             self._hint_s = reply.retry_after_ms / 1000
         try:
-            await asyncio.wait_for(websocket.wait_closed(), 2)
+            async with asyncio.timeout(2):
+                await websocket.wait_closed()
         except TimeoutError:
             logger.debug("the server left the connection open")
         code = websocket.close_code if websocket.close_code in CLOSE_CODES else None
@@ -260,7 +269,8 @@ class Connection:
 
     async def _next(self, websocket: ClientConnection, patience_s: float) -> ServerFrame:
         try:
-            raw = await asyncio.wait_for(websocket.recv(), patience_s)
+            async with asyncio.timeout(patience_s):  # wait_for of Python 3.11 may swallow a cancel
+                raw = await websocket.recv()
         except TimeoutError:
             raise _Ended(None, f"nothing came for {patience_s:.0f} s") from None
         self.heard_at = time.monotonic()

@@ -112,7 +112,8 @@ class Inbox:
             if self._items or self._is_closed:
                 break
             try:
-                await asyncio.wait_for(ready.wait(), max(0.0, deadline - time.monotonic()))
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    await ready.wait()
             except TimeoutError:
                 break
         with self._condition:
