@@ -110,7 +110,7 @@ class HttpServer:
             connection_limit=settings.connections,
             channel_timeout=settings.idle_timeout_s,
             cleanup_interval=LOOK_S,
-            max_request_body_size=settings.body_bytes,
+            max_request_body_size=settings.body_bytes + 1,  # waitress refuses a body of exactly this size
             max_request_header_size=HEADER_BYTES_MAX,
             outbuf_overflow=OUTBUF_BYTES,
             outbuf_high_watermark=OUTBUF_BYTES,
