@@ -12,7 +12,7 @@ from venues.ithaca.exchange.market import PAIRS, PRICE_STEP, Listing, Market, Pa
 from venues.world import HOUR_MS, draw, slots
 
 PAST_S: Final = 6 * 3600.0
-LIVE_S: Final = 7.0
+LIVE_S: Final = 15.0
 ENOUGH: Final = 6  # positions at once
 RESTING: Final = 2  # orders left lying at once
 LAST_ENTRY_MS: Final = 6 * HOUR_MS  # nothing new is opened in contracts that expire sooner

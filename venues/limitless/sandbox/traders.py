@@ -18,7 +18,7 @@ from venues.limitless.sandbox.trading import Fate, Kind
 from venues.world import HOUR_MS, draw, slots
 
 PAST_S: Final = 6 * 3600.0
-LIVE_S: Final = 7.0
+LIVE_S: Final = 15.0
 CORE_LEFT_MS: Final = 12 * HOUR_MS  # longer than any gap between two decisions of the past
 LOW_CASH: Final = 1_000_000_000
 TOP_UP: Final = 5_000_000_000

@@ -16,7 +16,7 @@ from venues.ostium.exchange.state import ALL, RevertError, Trade
 from venues.world import DAY_MS, HISTORY_DAYS, draw, slots
 
 PAST_S: Final = 6 * 3600.0
-LIVE_S: Final = 7.5
+LIVE_S: Final = 15.0
 FUNDS: Final = 100_000 * 10**6
 REFILL_BELOW: Final = 20_000 * 10**6
 MOST_TRADES: Final = 7
