@@ -161,11 +161,12 @@ def _cursor_number(cursor: str) -> int | None:
 def profile(account: Account, created_ms: int) -> dict[str, Any]:
     """A profile as its owner and others see it."""
     rank = {"id": 1, "name": "Bronze", "feeRateBps": account.fee_rate_bps}
+    is_ranked = account.access != "public"  # the venue leaves newcomers without a rank
     return {
         "id": account.profile_id,
         "account": account.address,
         "client": "etherspot" if account.smart_wallet else "eoa",
-        "rank": rank,
+        "rank": rank if is_ranked else None,
         "tradeWalletOption": "smartWallet" if account.smart_wallet else "eoa",
         "smartWallet": account.smart_wallet,
         "embeddedAccount": None,

@@ -43,6 +43,7 @@ class Listener:
     wants: dict[str, dict[str, Any]] = field(default_factory=dict)
     seen: int = 0  # number of the last engine event it was told of
     shown: str = ""  # the last portfolio it was told of
+    told_ms: int = 0  # market events up to here were told
 
 
 class Stream:
@@ -52,7 +53,6 @@ class Stream:
         self._desk = desk
         self._server = socketio.AsyncServer(async_mode="aiohttp", namespaces=[NAMESPACE])
         self._listeners: dict[str, Listener] = {}
-        self._told_ms = 0
         self._server.attach(app)
         self._server.on("connect", self._connect, namespace=NAMESPACE)
         self._server.on("disconnect", self._disconnect, namespace=NAMESPACE)
@@ -84,8 +84,8 @@ class Stream:
             account = self._desk.connected(request)
         except web.HTTPUnauthorized:
             return False
-        self._desk.now()
-        self._listeners[sid] = Listener(account, seen=self._desk.engine.event_count)
+        at_ms = self._desk.now()
+        self._listeners[sid] = Listener(account, seen=self._desk.engine.event_count, told_ms=at_ms)
         if account is not None:
             await self._emit(sid, "authenticated", {"userId": account.profile_id})
         return True
@@ -139,7 +139,6 @@ class Stream:
             await self._tell_positions(sid, listener, at_ms)
             await self._tell_prices(sid, listener, at_ms)
             await self._tell_lifecycle(sid, listener, at_ms)
-        self._told_ms = at_ms
 
     async def _tell_events(self, sid: str, listener: Listener) -> None:
         for number, account, name, payload in list(self._desk.engine.events):
@@ -189,10 +188,10 @@ class Stream:
         return [("orderbookUpdate", update), ("oraclePriceData", told)]
 
     async def _tell_lifecycle(self, sid: str, listener: Listener, at_ms: int) -> None:
-        if "subscribe_market_lifecycle" not in listener.wants or not self._told_ms:
-            return
-        for event, payload in lifecycle(self._desk, self._told_ms, at_ms):
-            await self._emit(sid, event, payload)
+        if "subscribe_market_lifecycle" in listener.wants:
+            for event, payload in lifecycle(self._desk, listener.told_ms, at_ms):
+                await self._emit(sid, event, payload)
+        listener.told_ms = at_ms
 
     async def _emit(self, sid: str, event: str, payload: dict[str, Any]) -> None:
         await self._server.emit(event, payload, to=sid, namespace=NAMESPACE)
