@@ -176,12 +176,14 @@ def _parameters(rule: Rule, operation: Operation) -> Iterator[dict[str, Any]]:
         }
         yield {**found, "example": operation.examples[name]} if name in operation.examples else found
     for parameter in operation.parameters:
-        yield {
+        described = {
             "name": parameter.name,
             "in": "query",
             "description": parameter.description,
             "schema": dict(parameter.schema),
         }
+        is_list = parameter.schema.get("type") == "array"
+        yield {**described, "style": "form", "explode": False} if is_list else described
 
 
 def _responses(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:

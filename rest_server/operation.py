@@ -28,7 +28,7 @@ _ATTRIBUTE: Final = "__operation__"
 
 @dataclass(frozen=True)
 class Parameter:
-    """A query parameter. ``schema`` is JSON Schema."""
+    """A query parameter. ``schema`` is JSON Schema; an array is sent as one comma-separated value."""
 
     name: str
     description: str

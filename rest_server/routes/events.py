@@ -34,7 +34,14 @@ REFUSED: Final = {
 @blueprint.get("/v1/events")
 @needs_key
 @needs_tier(100, NO_ACCESS)
-@query("after", "The last number already seen; 0 for all that is kept.", type="integer", minimum=0, default=0)
+@query(
+    "after",
+    "The last number already seen; 0 for all that is kept.",
+    type="integer",
+    minimum=0,
+    maximum=LATEST,
+    default=0,
+)
 @query("limit", "Entries a page.", type="integer", minimum=1, maximum=PAGE_ENTRIES, default=DEFAULT_LIMIT)
 @query("stream", "Which numbering; registry needs tier 200.", enum=list(STREAM_TIERS), default=POSITIONS)
 @query("epoch", "The epoch in which `after` was seen; 410 when it is another one now.", type="string")

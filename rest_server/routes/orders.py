@@ -18,13 +18,14 @@ from rest_server.routes.state import state
 blueprint: Final = Blueprint("orders", __name__)
 
 BAD_STATUS: Final = "Invalid status values: {values}. Valid values are: unfilled, filled, cancelled"
-STATUS_QUERY: Final = "Comma-separated list of unfilled, filled, cancelled."
+STATUS_QUERY: Final = "Comma-separated list of statuses."
+STATUS_SCHEMA: Final = {"type": "array", "items": {"enum": list(STATUSES)}, "minItems": 1}
 
 
 @blueprint.get("/limit-orders/<minerid>")
 @needs_key
 @path_example("minerid", "o2:0xabc")
-@query("status", STATUS_QUERY + " Without it: the unfilled ones as a plain list.", type="string")
+@query("status", STATUS_QUERY + " Without it: the unfilled ones as a plain list.", **STATUS_SCHEMA)
 @answers(list[LimitOrder] | dict[Status, list[LimitOrder]], of_state=True)
 @fails(400, BAD_STATUS)
 @fails(404, "No limit orders found for miner {minerid}")
@@ -45,7 +46,7 @@ def limit_orders(minerid: str) -> OfState:
 @needs_key
 @needs_tier(100, "Your API key does not have access to tier 100 data")
 @path_example("minerid", "o2:0xabc")
-@query("status", STATUS_QUERY + " Without it: all of them.", type="string")
+@query("status", STATUS_QUERY + " Without it: all of them.", **STATUS_SCHEMA)
 @answers(OrdersByStatus, of_state=True)
 @fails(400, BAD_STATUS)
 @fails(404, "No orders found for miner {minerid}")
