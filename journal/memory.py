@@ -43,7 +43,7 @@ class MemoryJournal:
         self._floors = dict.fromkeys(streams, 0)  # highest number that was trimmed or lies before the base
         self._last: dict[Key, Last] = {}
         self._eras: list[Era] = [first_era(self._streams, self._clock.now_ms())]
-        self._time_ms = 0
+        self._times = dict.fromkeys(streams, 0)
         self._replica = False
         self._bells: weakref.WeakSet[MemoryBell] = weakref.WeakSet()
 
@@ -113,11 +113,13 @@ class MemoryJournal:
 
     def append(self, drafts: Sequence[Draft]) -> list[Appended]:
         prepared = prepare(drafts, self._streams)
+        if not prepared:
+            return []
         with self._lock:
             if self._replica:
                 raise UnavailableError("this journal is a replica: promote it before appending")
             decided = plan(prepared, self._last, self._heads, self._body_of)
-            now_ms = max(self._time_ms, self._clock.now_ms())
+            now_ms = max(*self._times.values(), self._clock.now_ms())
             self._write(decided, [now_ms] * len(decided.rows))
         return decided.results
 
@@ -125,7 +127,7 @@ class MemoryJournal:
         with self._lock:
             if not self._replica:
                 raise UnavailableError("only a replica copies entries")
-            decided = copy(entries, self._last, self._heads)
+            decided = copy(entries, self._last, self._heads, self._times)
             times = {(entry.stream, entry.sequence): entry.time_ms for entry in entries}
             self._write(decided, [times[row.stream, row.sequence] for row in decided.rows])
         return decided.results
@@ -171,7 +173,7 @@ class MemoryJournal:
         for row, time_ms in zip(decided.rows, times, strict=True):
             self._entries[row.stream].append(_entry(row, time_ms))
             self._last[row.stream, row.key] = Last(row.sequence, row.event_id, row.identity)
-            self._time_ms = max(self._time_ms, time_ms)
+            self._times[row.stream] = time_ms
         self._heads = decided.heads
         if decided.rows:
             self._ring()

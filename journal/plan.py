@@ -118,12 +118,18 @@ def _check_expected(draft: Prepared, before: Last | None) -> None:
         )
 
 
-def copy(entries: Sequence[Entry], last: Mapping[Key, Last], heads: Mapping[str, int]) -> Plan:
+def copy(
+    entries: Sequence[Entry],
+    last: Mapping[Key, Last],
+    heads: Mapping[str, int],
+    times: Mapping[str, int],
+) -> Plan:
     """Take over another journal's entries with their numbers and ids; those at or below a head are skipped.
 
-    Raises DivergedError for a hole or for an event id that does not follow from the key's last one.
+    ``times`` are the streams' newest times. Raises DivergedError for a hole, for a time that goes back, or
+    for an event id that does not follow from the key's last one.
     """
-    known = dict(last)
+    known, newest = dict(last), dict(times)
     numbers = dict(heads)
     results: list[Appended] = []
     rows: list[Row] = []
@@ -134,9 +140,12 @@ def copy(entries: Sequence[Entry], last: Mapping[Key, Last], heads: Mapping[str,
             continue
         if sequence != numbers[stream] + 1:
             raise DivergedError(f"{stream} {sequence} does not follow {numbers[stream]}: entries are missing")
+        if entry.time_ms < newest[stream]:
+            raise DivergedError(f"{stream} {sequence} is older than the entry before it")
         previous = _previous(entry, known.get(where))
         rows.append(Row(stream, sequence, entry.key, previous, entry.event_id, None, entry.body))
         known[where] = Last(sequence, entry.event_id, None)
+        newest[stream] = entry.time_ms
         numbers[stream] = sequence
         results.append(Appended(stream, sequence, True))
     return Plan(results, rows, numbers)

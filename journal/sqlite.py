@@ -165,7 +165,7 @@ class SqliteJournal(SqliteReader):
             if self._eras_of(connection, heads.epoch)[-1].reason != "copy":
                 raise UnavailableError("only a replica copies entries")
             last, numbers = writing.load_last(connection, keys)
-            decided = copy(entries, last, heads.numbers)
+            decided = copy(entries, last, heads.numbers, heads.times)
             rows = [(row, times[row.stream, row.sequence], deflate(row.body)) for row in decided.rows]
             writing.insert(connection, rows, numbers)
             heads.advance(decided.heads, max((time_ms for _, time_ms, _ in rows), default=0))

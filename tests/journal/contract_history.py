@@ -211,6 +211,9 @@ class HistoryContract:
         forged = Entry(POSITIONS, 2, "a", three.event_id, two.time_ms, two.body)
         with pytest.raises(DivergedError, match="chain"):
             replica.append_replicated([forged])
+        early = Entry(POSITIONS, 2, "a", two.event_id, one.time_ms - 1, two.body)
+        with pytest.raises(DivergedError, match="older"):
+            replica.append_replicated([early])
         replica.append_replicated([two, three])
         assert entries_of(replica) == [one, two, three]
 
