@@ -25,6 +25,7 @@ from venues.ithaca.memory import (
     position_decoder,
     rows_of,
 )
+from venues.ithaca.orders import read_report
 from venues.model import Payload
 from venues.numbers import decode
 
@@ -58,7 +59,7 @@ def fetch(shared: Shared, trail: Trail, account: AccountSettings, since_ms: int 
                 bodies = reading.read()
             except _Moved:
                 continue
-            trail.commit(reading.reports)
+            trail.commit(reading.reports, reading.is_sound)
             return Payload(
                 venue="ithaca",
                 account=account.account,
@@ -105,6 +106,15 @@ class _Reading:
         if (earlier := self._trail.body(seen)) is not None:
             bodies[parts.TRAIL] = earlier
         return bodies
+
+    def is_sound(self, row: bytes) -> bool:
+        """Whether the normaliser will be able to read this report."""
+        contracts = parts.payload_of(self._bodies, parts.CONTRACTS, schemas.CONTRACTS)
+        try:
+            read_report("", decode("", row, schemas.ORDER_ROW), {c.contract_id: c for c in contracts}, {})
+        except Broken:
+            return False
+        return True
 
     def _note_orders(self, part: str, body: bytes) -> list[int]:
         self._bodies[part] = body

@@ -139,15 +139,19 @@ class Trail:
         rows = [row for one in sorted(seen) for row in self._reports.get(one, {}).values()]
         return enveloped(rows) if rows else None
 
-    def commit(self, reports: Iterable[tuple[OrderHead, bytes]]) -> None:
-        """Remember this fetch's reports (finished ones last), and forget the orders it does not mention."""
+    def commit(self, reports: Iterable[tuple[OrderHead, bytes]], is_sound: Callable[[bytes], bool]) -> None:
+        """Remember this fetch's reports (finished ones last), and forget the orders it does not mention.
+
+        Only sound reports are remembered: a spoiled answer must not spoil the fetches after it.
+        """
         kept: dict[int, dict[tuple[float, ...], bytes]] = {}
         self._live = set()
         for head, row in reports:
             earlier = self._reports.get(head.order_id, {})
             if head.is_live or earlier:
                 own = kept.setdefault(head.order_id, dict(earlier))
-                own.setdefault(head.progress, row)
+                if head.progress not in own and is_sound(row):
+                    own[head.progress] = row
             if head.is_live:
                 self._live.add(head.order_id)
             else:

@@ -134,6 +134,7 @@ class ListPrice(msgspec.Struct, frozen=True, rename="camel"):
 
 POSITIONS: Final = msgspec.json.Decoder(Envelope[tuple[CurrentPosition, ...]])
 ORDERS: Final = msgspec.json.Decoder(Envelope[tuple[Order, ...]])
+ORDER_ROW: Final = msgspec.json.Decoder(Order)
 ORDER: Final = msgspec.json.Decoder(Envelope[Order])
 CONTRACTS: Final = msgspec.json.Decoder(Envelope[tuple[Contract, ...]])
 HISTORICAL: Final = msgspec.json.Decoder(Envelope[dict[str, msgspec.Raw]])

@@ -124,8 +124,8 @@ def test_orders_rest_fill_and_are_cancelled(setup: Setup) -> None:
 
 
 def test_long_histories_come_in_pages(setup: Setup) -> None:
-    """Two hours of live trading are more than one page of past orders."""
-    setup.clock.advance(2 * 3600)
+    """Six hours of live trading are more than two pages of past orders."""
+    setup.clock.advance(6 * 3600)
     payload = setup.client.fetch(setup.accounts[0], None)
     assert {"tradeHistory:0", "tradeHistory:1", "tradeHistory:2"} <= payload.parts.keys()
     snapshot = normalise(payload)

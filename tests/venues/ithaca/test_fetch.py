@@ -335,6 +335,17 @@ def test_orders_without_contract_details_make_the_client_look_them_up(desk: Desk
     assert normalise(desk.fetch()).orders[0].instrument == "WETH/USDC-250207080-3500-C"
 
 
+def test_a_spoiled_report_is_not_remembered(desk: Desk) -> None:
+    """One answer repeats a leg: that payload is broken, the next one is right again."""
+    spoiled = partial(0.4, 0.4)
+    spoiled["details"] *= 2
+    desk.venue.open = [spoiled]
+    with pytest.raises(Broken, match="each contract once"):
+        normalise(desk.fetch())
+    desk.venue.open = [partial(0.4, 0.4)]
+    assert len(normalise(desk.fetch()).fills) == 1
+
+
 def test_an_order_that_cannot_be_read_is_broken(desk: Desk) -> None:
     desk.venue.open = [{"orderId": "seven"}]
     with pytest.raises(Broken) as raised:
