@@ -79,7 +79,7 @@ def _refuse(reason: str, code: int, text: str, wait_s: float) -> Refusal:
 def answer(request: Request, health: Callable[[], tuple[bool, dict[str, object]]]) -> Response | None:
     """Answer what is not for the stream; None lets the WebSocket handshake go on."""
     path = request.path.partition("?")[0]
-    if path == HEALTH_PATH and "Upgrade" not in request.headers:
+    if path == HEALTH_PATH and request.method == "GET" and "Upgrade" not in request.headers:
         is_well, facts = health()
         return _json(http.HTTPStatus.OK if is_well else http.HTTPStatus.SERVICE_UNAVAILABLE, facts)
     if path == RESERVED:

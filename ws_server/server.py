@@ -41,7 +41,7 @@ from ws_server.view import STREAM_TIERS
 _log = structlog.get_logger()
 
 LOOK_ROUND_S: Final = 0.5  # how late a deadline of a connection may be noticed
-FLUSH_USAGE_S: Final = 10.0
+FLUSH_USAGE_S: Final = 2.0  # usage that a kill may lose
 CROWD_ROOM: Final = 64  # connections beyond the limit that still get an answer; more are cut unread
 
 

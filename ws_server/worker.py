@@ -85,16 +85,29 @@ async def _serve(worker: Worker, server: WebSocketServer, keys: KeyWatcher) -> i
         if worker.reload.is_set():
             worker.reload.clear()
             await asyncio.to_thread(keys.poll_once)
-        if server.failure.done() or not keys.is_alive():
-            problem = str(server.failure.result()) if server.failure.done() else "the key watcher is gone"
+        if (problem := _problem(server, keys)) is not None:
             _log.error("a part of the WebSocket server is gone", problem=problem)
             return ExitCode.FAILED
         if worker.clock.monotonic() >= next_beat:
             next_beat = worker.clock.monotonic() + BEAT_S
-            facts = {**server.facts(), "keys": len(keys.table), "key_file_problem": keys.error}
-            await asyncio.to_thread(worker.beat, **facts)  # a slow disk must not stop the stream
+            await _beat(worker, server, keys)
         await asyncio.sleep(LOOK_S)
     return ExitCode.OK
+
+
+def _problem(server: WebSocketServer, keys: KeyWatcher) -> str | None:
+    if server.failure.done():
+        return str(server.failure.result())
+    return None if keys.is_alive() else "the key watcher is not running"
+
+
+async def _beat(worker: Worker, server: WebSocketServer, keys: KeyWatcher) -> None:
+    try:
+        facts = {**server.facts(), "keys": len(keys.table), "key_file_problem": keys.error}
+    except JournalError as error:
+        server.on_fault(error)
+        return
+    await asyncio.to_thread(worker.beat, **facts)  # a slow disk must not stop the stream
 
 
 def _require_journal(worker: Worker) -> None:

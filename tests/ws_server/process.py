@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +52,14 @@ class WorkerProcess:
     def client(self, last_sequence: int = -1, **auth: Any) -> RawClient:
         """A subscriber of everything after ``last_sequence``."""
         client = RawClient(self.port)
-        client.say({"api_key": "good", "last_sequence": last_sequence, **auth})
-        client.welcome = client.hear()
-        client.say({"type": "subscribe", "all": True})
-        client.hear()
+        try:
+            client.say({"api_key": "good", "last_sequence": last_sequence, **auth})
+            client.welcome = client.hear()
+            client.say({"type": "subscribe", "all": True})
+            client.hear()
+        except OSError:
+            client.close()
+            raise
         return client
 
     def kill(self) -> None:
@@ -84,6 +91,15 @@ class WorkerProcess:
         """Its heartbeat file."""
         found: dict[str, Any] = json.loads((self.directory / "data" / "run" / "ws.json").read_text())
         return found
+
+
+def lasting_port() -> int:
+    """A free port that no outgoing connection can take while its server is being started again."""
+    while True:
+        port = random.randrange(15_000, 30_000)  # below the ports that the kernel hands to clients
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def append(journal: SqliteJournal, count: int = 1) -> int:

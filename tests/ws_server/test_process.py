@@ -19,7 +19,7 @@ from journal.sqlite import SqliteJournal
 from runtime import usage
 from runtime.exit_codes import ExitCode
 from tests.ws_server.live import wait_for
-from tests.ws_server.process import WorkerProcess, append
+from tests.ws_server.process import WorkerProcess, append, lasting_port
 from tests.ws_server.raw import CLOSE, close_frame
 
 
@@ -202,8 +202,8 @@ def _kill_again_and_again(directory: Path, kills: int, seed: int) -> None:
     writer = Appender(directory / "data" / "journal" / "journal.sqlite3", seed)
     writer.start()
     follower = Follower()
-    worker = WorkerProcess(directory)
-    port = worker.port
+    port = lasting_port()
+    worker = WorkerProcess(directory, port=port)
     for _ in range(kills):
         killer = threading.Timer(rng.uniform(0.0, 0.25), worker.kill)
         killer.start()
