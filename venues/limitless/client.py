@@ -1,7 +1,8 @@
 """Reads an account completely: portfolio, history, orders, executions, markets, books and wallet.
 
 Invariant: portfolio and history of a payload belong together. They are two requests, so the newest page of
-the history is read before and after the portfolio until both readings are the same.
+the history is read before and after the portfolio until both readings say the same (or the account trades
+faster than that: then what was read last is given).
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import Final
 
 from runtime.clock import Clock
 from runtime.settings import AccountSettings, VenueSettings, read_secret
-from venues.errors import Broken, Rejected, Retryable
+from venues.errors import Broken, Rejected
 from venues.http import Http
 from venues.limitless import schemas
 from venues.limitless.api import Api, Login
 from venues.limitless.gather import (
+    MAX_READ,
     Kept,
     MarketReader,
     Memory,
@@ -82,7 +84,8 @@ class LimitlessClient:
         if not memory.login.is_public:
             parts |= self._orders.read(memory, seen, since_ms, account.options.get("markets", ()))
         ordered = {part.removeprefix("orders:") for part in parts if part.startswith("orders:")}
-        parts |= self._markets.pages(seen.named | ordered, seen.settled)
+        recent = set(list(seen.named)[:MAX_READ])
+        parts |= self._markets.pages(recent | ordered, seen.settled)
         held = {row.market.slug for row in seen.portfolio.clob}
         parts |= self._markets.books((held | memory.live_slugs) - seen.settled)
         parts |= self._wallet.read(memory, seen)
@@ -121,10 +124,10 @@ class LimitlessClient:
             parts = self._history(memory.login, newest, since_ms)
             parts["positions"] = self.api.get_positions(memory.login)
             again = self.api.get_user_history(memory.login, "", HISTORY_PAGE)
-            if again == newest:
-                return see(parts)
+            if _facts(again) == _facts(newest):
+                break
             newest = again
-        raise Retryable("the account kept changing while it was read", after_s=1.0)
+        return see(parts)
 
     def _history(self, login: Login, body: bytes, since_ms: int | None) -> dict[str, bytes]:
         """Pages from the newest back to ``since_ms``. Raises Broken when paging does not advance."""
@@ -142,6 +145,11 @@ class LimitlessClient:
                 raise Broken(f"{part}.nextCursor", "a cursor that advances", repr(page.next_cursor[:40]))
             cursors.add(page.next_cursor)
             body = self.api.get_user_history(login, page.next_cursor, HISTORY_PAGE)
+
+
+def _facts(body: bytes) -> list[schemas.PageRow]:
+    """What a page says happened; details of its markets may differ from one reading to the next."""
+    return decode("history:0", body, schemas.page_cursor).data
 
 
 def _login(account: AccountSettings) -> Login:

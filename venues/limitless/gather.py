@@ -32,7 +32,8 @@ CASH_TTL_MS: Final = 15_000
 NODE_PAUSE_MS: Final = 60_000  # how long a chain node that failed is left alone
 WATCH_MS: Final = 3_600_000  # a market stays of interest this long after it was last held or traded
 SETTLING_MS: Final = 600_000  # how long a mined trade may still be taken back
-MAX_MARKETS: Final = 5000
+MAX_MARKETS: Final = 5000  # pages kept
+MAX_READ: Final = 400  # markets of a first look at a long history; older trades go without order and fee
 FOR_EVER: Final = 2**62
 USDC: Final = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"
 BALANCE_OF: Final = "0x70a08231"  # selector of balanceOf(address)
@@ -70,7 +71,7 @@ class Seen:
 
     parts: dict[str, bytes]
     portfolio: schemas.Portfolio
-    named: set[str]  # slugs of everything
+    named: dict[str, None]  # slugs of everything: the portfolio's, then the history's, newest first
     traded: dict[str, bytes]  # slug of order-book trades → what changes with every new one
     settled: set[str]  # slugs known to be resolved
 
@@ -78,10 +79,10 @@ class Seen:
 def see(parts: dict[str, bytes]) -> Seen:
     """Decode portfolio and history. Raises Broken."""
     portfolio = decode("positions", parts["positions"], schemas.portfolio)
-    seen = Seen(parts, portfolio, set(), {}, set())
+    seen = Seen(parts, portfolio, {}, {}, set())
     markets = [row.market for row in portfolio.clob] + [row.market for row in portfolio.amm]
     for market in markets:
-        seen.named.add(market.slug)
+        seen.named[market.slug] = None
         if market.winning_outcome_index is not None:
             seen.settled.add(market.slug)
     for part, body in parts.items():
@@ -95,10 +96,10 @@ def _see_row(seen: Seen, row: schemas.PageRow) -> None:
     if row.market is None:
         return
     slug = row.market.slug
-    seen.named.add(slug)
+    seen.named[slug] = None
     if (row.action or row.strategy or "").lower() in LOST | WON | CLAIMED:
         seen.settled.add(slug)
-    elif (row.strategy or "").lower() not in AMM_STRATEGIES:
+    elif (row.strategy or "").lower() not in AMM_STRATEGIES and len(seen.named) <= MAX_READ:
         seen.traded[slug] = seen.traded.get(slug, b"") + f"{row.block_timestamp},".encode()
 
 

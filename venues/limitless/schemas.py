@@ -146,12 +146,16 @@ class HistoryPage(_Row):
 
 
 class PageRow(_Row):
-    """What the client itself needs of a history row."""
+    """What the client itself needs of a history row: enough to tell rows apart."""
 
     block_timestamp: Decimal
     market: HistoryMarket | None = None
     strategy: str | None = None
     action: str | None = None
+    outcome_index: int | None = None
+    collateral_amount: Decimal | None = None
+    outcome_token_amount: Decimal | None = None
+    transaction_hash: str | None = None
 
 
 class PageCursor(_Row):

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.venues.limitless.serving import LIVE_MS, Served, served
-from venues.errors import Broken, Rejected, Retryable
+from venues.errors import Broken, Rejected
 from venues.http import Answer, Http
 from venues.limitless.client import LimitlessClient
 from venues.limitless.normalise import normalise
@@ -399,19 +399,38 @@ def test_an_account_that_changes_while_it_is_read_is_read_again(
     assert json.loads(payload.parts["history:0"])["data"] == [row(3)]
 
 
-def test_an_account_that_never_stands_still_is_asked_again_later(
+def test_an_account_that_never_stands_still_is_read_all_the_same(
     place: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One that trades several times a second would otherwise never be read at all."""
     asked = Counter[str]()
 
     def pages(query: str) -> Any:
         asked["history"] += 1
         return {"data": [row(asked["history"])], "nextCursor": None}
 
-    _, client = scripted(place, monkeypatch, pages)
+    script, client = scripted(place, monkeypatch, pages)
 
-    with pytest.raises(Retryable, match="kept changing"):
-        client.fetch(place.account(), None)
+    payload = client.fetch(place.account(), None)
+
+    assert json.loads(payload.parts["history:0"])["data"] == [row(4)]
+    assert script.asked["/portfolio/positions"] == 4
+
+
+def test_what_a_page_says_about_its_markets_may_change_between_readings(
+    place: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Counter[str]()
+
+    def pages(query: str) -> Any:
+        asked["history"] += 1
+        return {"data": [row(1)], "nextCursor": None, "took": asked["history"]}
+
+    script, client = scripted(place, monkeypatch, pages)
+
+    client.fetch(place.account(), None)
+
+    assert script.asked["/portfolio/positions"] == 1
 
 
 def test_what_is_final_is_not_asked_for_again(moving: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -538,3 +557,23 @@ def test_a_new_market_is_picked_up(moving: Served) -> None:
 
     created = [int(i.name.rpartition(":")[0].rpartition("-")[2]) for i in snapshot.instruments]
     assert max(created) > LIVE_MS
+
+
+def test_a_first_look_at_a_long_history_is_bounded(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of old markets would cost thousands of requests before the first position is seen."""
+
+    def pages(query: str) -> Any:
+        number = int(query.split("&")[0].removeprefix("cursor=") or 0)
+        rows = [
+            {**row(number), "strategy": "Limit Buy", "market": {"slug": f"m{number * 100 + n}"}}
+            for n in range(100)
+        ]
+        return {"data": rows, "nextCursor": str(number + 1) if number < 9 else None}
+
+    script, client = scripted(place, monkeypatch, pages)
+
+    payload = client.fetch(place.account(), None)
+
+    assert len([part for part in payload.parts if part.startswith("history:")]) == 10
+    assert len([path for path in script.asked if path.endswith("/user-orders")]) == 400
+    assert sum(script.asked.values()) < 820

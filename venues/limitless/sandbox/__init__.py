@@ -45,7 +45,7 @@ class LimitlessSandbox:
                 AccountSettings(account=account.address, secrets=self._secrets(account, secrets_dir))
                 for account in self.engine.accounts
             ],
-            poll_interval_s=2.0,
+            poll_interval_s=1.0,
             timeout_s=10.0,
             requests_per_s=200.0,
         )
