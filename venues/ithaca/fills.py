@@ -8,6 +8,7 @@ same report, or a later one that still shows the same last fill, gives the same 
 Rule 2: what was filled before the last fill and was never reported on its own is one fill, priced so that
 everything together has the reported average.
 Rule 3: a report never takes back what an earlier one said was filled.
+Rule 4: a fill's time is that of the first report that tells of it: never too early.
 """
 
 from __future__ import annotations
@@ -36,39 +37,31 @@ def fills_of(history: Sequence[Report], spot: Mapping[str, Decimal]) -> list[Fil
 
 def _fills_of_leg(history: Sequence[Report], contract: Contract, spot: Mapping[str, Decimal]) -> list[Fill]:
     fills: list[Fill] = []
-    reached, cost, before_ms = ZERO, ZERO, None
+    reached, cost = ZERO, ZERO
     for report in history:
         leg = next((one for one in report.legs if one.contract.contract_id == contract.contract_id), None)
         if leg is None or leg.filled <= reached:
-            before_ms = before_ms or min(report.made_ms, report.order.rev_date)
             continue
-        for quantity, price, is_last in _steps(leg, reached, cost):
+        for quantity, price in _steps(leg, reached, cost):
             reached, cost = reached + quantity, cost + quantity * price
-            at_ms = report.order.rev_date
-            if not is_last:
-                at_ms = before_ms or min(report.made_ms, report.order.rev_date)
-            fills.append(_fill(report.order, leg, quantity, price, reached, at_ms, spot))
-        before_ms = report.order.rev_date
+            fills.append(_fill(report.order, leg, quantity, price, reached, spot))
     return fills
 
 
-def _steps(leg: LegState, reached: Decimal, cost: Decimal) -> list[tuple[Decimal, Decimal, bool]]:
-    """What happened since ``reached``: ``(quantity, price, is the last fill)``, one or two of them."""
+def _steps(leg: LegState, reached: Decimal, cost: Decimal) -> list[tuple[Decimal, Decimal]]:
+    """Quantities and prices of what happened since ``reached``: the last fill, and one for all before it."""
     new = leg.filled - reached
     whole_cost = leg.filled * leg.average
     if leg.last is None or not 0 < leg.last <= new:  # nothing usable is known about the last fill
-        return [(new, unit_price(whole_cost - cost, new) if reached else leg.average, True)]
+        return [(new, unit_price(whole_cost - cost, new) if reached else leg.average)]
     last_price = leg.last_price
     if leg.last == new:
         alone = leg.average if not reached else unit_price(whole_cost - cost, new)
-        return [(new, alone if last_price is None else last_price, True)]
+        return [(new, alone if last_price is None else last_price)]
     if last_price is None:
         last_price = leg.average
     earlier = new - leg.last
-    return [
-        (earlier, unit_price(whole_cost - cost - leg.last * last_price, earlier), False),
-        (leg.last, last_price, True),
-    ]
+    return [(earlier, unit_price(whole_cost - cost - leg.last * last_price, earlier)), (leg.last, last_price)]
 
 
 def _fill(
@@ -77,7 +70,6 @@ def _fill(
     quantity: Decimal,
     price: Decimal,
     reached: Decimal,
-    at_ms: int,
     spot: Mapping[str, Decimal],
 ) -> Fill:
     underlying = spot_at_creation(order) or spot.get(leg.contract.economics.currency_pair)
@@ -87,7 +79,7 @@ def _fill(
         instrument=contracts.instrument_name(leg.contract),
         quantity=leg.sign * quantity,
         price=price,
-        time_ms=at_ms,
+        time_ms=order.rev_date,
         order_id=str(order.order_id),
         notional_usd=None if unit is None else quantity * unit,
     )
