@@ -119,7 +119,8 @@ class MemoryJournal:
             if self._replica:
                 raise UnavailableError("this journal is a replica: promote it before appending")
             decided = plan(prepared, self._last, self._heads, self._body_of)
-            now_ms = max(*self._times.values(), self._clock.now_ms())
+            newest = [self._times[draft.stream] for draft in prepared]
+            now_ms = max(*newest, self._clock.now_ms())
             self._write(decided, [now_ms] * len(decided.rows))
         return decided.results
 

@@ -7,15 +7,19 @@ and writes what comes back, all inside one transaction.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import msgspec
 
 from journal.entry import ANY, Appended, ConflictError, DivergedError, Draft, Entry
 from journal.identity import FIRST, digest, event_id
 
 Key = tuple[str, str]  # (stream, key)
 
+BODY_BYTES: Final = 16 * 1024 * 1024  # more than any record; far below what SQLite can store
 
-class Last(NamedTuple):
+
+class Last(msgspec.Struct, frozen=True, gc=False):
     """What is remembered of a key's last entry, also after the entry itself was trimmed.
 
     ``identity`` is the digest of what decides "same content"; None when a replica copied the entry and
@@ -27,7 +31,7 @@ class Last(NamedTuple):
     identity: bytes | None
 
 
-class Prepared(NamedTuple):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """A draft with its digests: everything that can be computed before the store is locked."""
 
     stream: str
@@ -38,7 +42,7 @@ class Prepared(NamedTuple):
     expected_last: int
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One entry about to be written.
 
     ``previous`` is the event id before it (``FIRST`` for none, None when a replica cannot know it);
@@ -63,11 +67,14 @@ class Plan(NamedTuple):
 
 
 def prepare(drafts: Sequence[Draft], streams: Collection[str]) -> list[Prepared]:
-    """Digest the drafts. Raises ValueError for a stream that the store does not hold."""
+    """Digest the drafts. Raises ValueError for an unknown stream, a key that is no text, a body too large."""
     prepared = []
     for draft in drafts:
         if draft.stream not in streams:
             raise ValueError(f"unknown stream {draft.stream!r}: this store holds {', '.join(streams)}")
+        if len(draft.body) > BODY_BYTES:
+            raise ValueError(f"the body of {draft.stream} {draft.key} is larger than {BODY_BYTES} bytes")
+        draft.key.encode()
         content = digest(draft.body)
         identity = content if draft.identity is None else digest(draft.identity)
         prepared.append(Prepared(draft.stream, draft.key, draft.body, content, identity, draft.expected_last))

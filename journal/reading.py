@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import repeat
 from operator import add, mod
@@ -23,7 +23,16 @@ from isal.isal_zlib import crc32
 
 from journal.codec import inflate
 from journal.doorbell import Doorbell
-from journal.entry import PAGE_BYTES, PAGE_ENTRIES, CorruptError, Entry, Epoch, Page, UnavailableError
+from journal.entry import (
+    DURABLE_STREAMS,
+    PAGE_BYTES,
+    PAGE_ENTRIES,
+    CorruptError,
+    Entry,
+    Epoch,
+    Page,
+    UnavailableError,
+)
 from journal.eras import Era, span_after
 from journal.identity import MODULUS, checksum
 from journal.schema import STREAM_IDS, check_format, connect, explained, row_sum
@@ -31,9 +40,8 @@ from journal.tail import follow
 
 BELLS: Final = "bells"  # folder beside the journal's file
 
-_HEADS: Final = """SELECT name, head, floor, time_ms, checksum, (SELECT max(number) FROM epoch)
-    FROM stream"""
-_HEAD: Final = f"{_HEADS} WHERE id = ?"
+_HEAD: Final = """SELECT name, head, floor, time_ms, checksum, (SELECT max(number) FROM epoch)
+    FROM stream WHERE id = ?"""
 _PAGE: Final = """SELECT sequence, key, event_id, time_ms, checksum, deflated, body FROM entry
     WHERE stream = ? AND sequence BETWEEN ? AND ? ORDER BY sequence LIMIT ?"""
 _NEWEST_UP_TO: Final = """SELECT sequence, time_ms, event_id, checksum, body FROM entry
@@ -100,11 +108,12 @@ class SqliteReader:
             eras = self._eras_of(connection, head.epoch)
             span = span_after(eras, stream, after, head.head)
             oldest = span_after(eras, stream, head.floor, head.head).first
-            rows: list[Row] = []
             if after >= head.floor and span.first <= span.last:
-                rows = _rows(connection, (STREAM_IDS[stream], span.first, span.last, limit), max_bytes)
+                rows, is_cut = _rows(
+                    connection, (STREAM_IDS[stream], span.first, span.last, limit), max_bytes
+                )
                 entries = _entries(stream, rows, self.path)
-                whole = len(rows) == limit or _size(rows) >= max_bytes or entries[-1].sequence == span.last
+                whole = is_cut or len(rows) == limit or entries[-1].sequence == span.last
                 if not whole or entries[0].sequence != span.first:
                     raise CorruptError(f"{self.path}: {stream} misses entries: run python -m journal verify")
                 return Page(entries, oldest, head.head, span.epoch, False)
@@ -175,19 +184,15 @@ class SqliteReader:
         return eras
 
 
-def read_heads(connection: apsw.Connection) -> list[Head]:
-    """Read every stream's row. Raises CorruptError when one was altered."""
-    return [_head(row) for row in connection.execute(_HEADS)]
+def read_heads(connection: apsw.Connection, streams: Iterable[str] = DURABLE_STREAMS) -> list[Head]:
+    """Read these streams' rows. Raises CorruptError when one was altered or is not there."""
+    return [_read_head(connection, stream) for stream in streams]
 
 
 def _read_head(connection: apsw.Connection, stream: str) -> Head:
-    row = connection.execute(_HEAD, (STREAM_IDS[stream],)).fetchone()
+    row: Any = connection.execute(_HEAD, (STREAM_IDS[stream],)).fetchone()
     if row is None:
         raise CorruptError(f"stream {stream} is not there: run python -m journal verify")
-    return _head(row)
-
-
-def _head(row: Sequence[Any]) -> Head:
     name, head, floor, time_ms, expected, epoch = row
     if row_sum(name, head, floor, time_ms) != expected:
         raise CorruptError(f"the head of stream {name} is damaged: run python -m journal verify")
@@ -223,7 +228,8 @@ def _era(row: Sequence[Any], path: Path) -> Era:
     return Era(Epoch(identifier, msgspec.json.decode(first, type=dict[str, int]), created_ms), reason, ended)
 
 
-def _rows(connection: apsw.Connection, bindings: tuple[int, ...], max_bytes: int) -> list[Row]:
+def _rows(connection: apsw.Connection, bindings: tuple[int, ...], max_bytes: int) -> tuple[list[Row], bool]:
+    """Return the rows up to about ``max_bytes`` of bodies, and whether that cut them short."""
     rows: list[Row] = []
     cursor = connection.execute(_PAGE, bindings)
     for row in cursor:
@@ -232,11 +238,7 @@ def _rows(connection: apsw.Connection, bindings: tuple[int, ...], max_bytes: int
         if max_bytes <= 0:
             break
     cursor.close()
-    return rows
-
-
-def _size(rows: Sequence[Row]) -> int:
-    return sum(row[5] or len(row[6]) for row in rows)
+    return rows, max_bytes <= 0
 
 
 def _entries(stream: str, rows: Sequence[Row], path: Path) -> tuple[Entry, ...]:

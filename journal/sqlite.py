@@ -8,7 +8,8 @@ Rule 3: a full disk refuses; any other failure of the disk ends the process (``j
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,7 +32,7 @@ from journal.entry import (
 )
 from journal.eras import Era, first_era, next_era
 from journal.group import GroupCommit, Request
-from journal.plan import Prepared, copy, plan, prepare
+from journal.plan import copy, plan, prepare
 from journal.reading import SqliteReader
 from journal.store import TRIM_ROWS, KeyHeads, check_trim
 from runtime.clock import Clock, SystemClock
@@ -77,6 +78,7 @@ class SqliteJournal(SqliteReader):
         super().__init__(path, vfs=vfs)
         self._group = GroupCommit(self._commit)
         self._ringer = Ringer(self.bells)
+        self._keys = writing.KeyIds()
         if witness_file is not None and not self.is_replica:
             self._heed_witness(witness_file)
 
@@ -121,54 +123,60 @@ class SqliteJournal(SqliteReader):
         return self._group.run(Request(prepared, packed))
 
     def _commit(self, requests: list[Request]) -> None:
-        with self._disk.transaction() as connection:
-            heads = writing.load_heads(connection)
+        streams = {draft.stream for request in requests for draft in request.prepared}
+        with self._writing() as connection:
+            heads = writing.load_heads(connection, streams)
             if self._eras_of(connection, heads.epoch)[-1].reason == "copy":
                 raise UnavailableError("this journal is a replica: promote it before appending")
-            now_ms = max(heads.time_ms, self._clock.now_ms())
-            written = 0
+            now_ms = max(*heads.times.values(), self._clock.now_ms())
             for request in requests:
-                written += self._apply(connection, request, heads, now_ms, alone=len(requests) == 1)
+                self._apply(connection, request, heads, now_ms)
             writing.save_heads(connection, heads)
-        if written:
+        if heads.numbers != heads.before:
             self._ringer.ring()
         self._disk.write_back()
 
     def _apply(
-        self, connection: apsw.Connection, request: Request, heads: writing.Heads, now_ms: int, alone: bool
-    ) -> int:
-        """Write one request's rows and return how many; its conflict undoes it and nothing else."""
-        last, numbers = writing.load_last(connection, request.prepared)
+        self, connection: apsw.Connection, request: Request, heads: writing.Heads, now_ms: int
+    ) -> None:
+        """Write one request's rows. A conflict is found before the first is written: nothing to undo."""
+        ids = self._keys.of(connection, {(draft.stream, draft.key) for draft in request.prepared})
+        last = writing.load_last(connection, ids)
         try:
             decided = plan(
                 request.prepared, last, heads.numbers, lambda *at: writing.load_body(connection, *at)
             )
         except ConflictError as error:
             request.error = error
-            return 0
-        if not alone:
-            connection.execute("SAVEPOINT request")
+            return
         rows = [(row, now_ms, request.packed.get(row.body)) for row in decided.rows]
-        writing.insert(connection, rows, numbers)
-        if not alone:
-            connection.execute("RELEASE request")
-        heads.advance(decided.heads, now_ms if rows else 0)
+        writing.insert(connection, rows, self._keys, ids)
+        heads.advance(decided.heads, {row.stream: now_ms for row in decided.rows})
         request.results = decided.results
-        return len(rows)
+
+    @contextmanager
+    def _writing(self) -> Iterator[apsw.Connection]:
+        """A write transaction after which new keys' ids are remembered, if it succeeds."""
+        try:
+            with self._disk.transaction() as connection:
+                yield connection
+        except BaseException:
+            self._keys.forget()
+            raise
+        self._keys.keep()
 
     def append_replicated(self, entries: Sequence[Entry]) -> list[Appended]:
         """Copy another journal's entries; see ``Store.append_replicated``."""
-        keys = [Prepared(entry.stream, entry.key, b"", b"", b"", 0) for entry in entries]
         times = {(entry.stream, entry.sequence): entry.time_ms for entry in entries}
-        with self._disk.transaction() as connection:
+        with self._writing() as connection:
             heads = writing.load_heads(connection)
             if self._eras_of(connection, heads.epoch)[-1].reason != "copy":
                 raise UnavailableError("only a replica copies entries")
-            last, numbers = writing.load_last(connection, keys)
-            decided = copy(entries, last, heads.numbers, heads.times)
+            ids = self._keys.of(connection, {(entry.stream, entry.key) for entry in entries})
+            decided = copy(entries, writing.load_last(connection, ids), heads.numbers, heads.times)
             rows = [(row, times[row.stream, row.sequence], deflate(row.body)) for row in decided.rows]
-            writing.insert(connection, rows, numbers)
-            heads.advance(decided.heads, max((time_ms for _, time_ms, _ in rows), default=0))
+            writing.insert(connection, rows, self._keys, ids)
+            heads.advance(decided.heads, {row.stream: time_ms for row, time_ms, _ in rows})
             writing.save_heads(connection, heads)
         if rows:
             self._ringer.ring()
@@ -203,7 +211,7 @@ class SqliteJournal(SqliteReader):
         closed, era = next_era(current, heads.numbers, known, reason, self._clock.now_ms())
         writing.close_era(connection, heads.epoch, closed)
         writing.add_era(connection, heads.epoch + 1, era)
-        heads.advance({stream: first - 1 for stream, first in era.epoch.first.items()}, 0)
+        heads.advance({stream: first - 1 for stream, first in era.epoch.first.items()}, {})
         writing.save_heads(connection, heads)
         return era.epoch
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
 import apsw
 from isal.isal_zlib import crc32
 
 from journal.codec import inflate
-from journal.entry import CorruptError
+from journal.entry import DURABLE_STREAMS, CorruptError
 from journal.eras import Era
 from journal.identity import MODULUS, checksum
-from journal.plan import Key, Last, Prepared, Row
+from journal.plan import Key, Last, Row
 from journal.reading import era_row, read_heads
 from journal.schema import STREAM_IDS, row_sum
 from journal.store import KeyHeads
 
 _SAVE_HEAD: Final = "UPDATE stream SET head = ?, floor = ?, time_ms = ?, checksum = ? WHERE id = ?"
-_LAST: Final = """SELECT ?, name, key.id, sequence, event_id, identity, checksum
-    FROM key JOIN last ON last.key = key.id WHERE stream = ? AND name = ?"""
+_KEY: Final = "SELECT ?, name, id FROM key WHERE stream = ? AND name = ?"
 _NEW_KEY: Final = "INSERT INTO key(stream, name) VALUES (?, ?)"
+_LAST: Final = "SELECT key, sequence, event_id, identity, checksum FROM last WHERE key = ?"
 _SAVE_LAST: Final = "INSERT OR REPLACE INTO last VALUES (?, ?, ?, ?, ?)"
 _INSERT: Final = """INSERT INTO entry
     (stream, sequence, key, previous, event_id, time_ms, checksum, deflated, body)
@@ -31,12 +31,13 @@ _TRIM_TO: Final = """SELECT max(sequence) FROM (SELECT sequence FROM entry
 _TRIM: Final = "DELETE FROM entry WHERE stream = ? AND sequence <= ?"
 _ADD_ERA: Final = "INSERT INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?)"
 
+KEYS_REMEMBERED: Final = 200_000  # some 40 MB
+
 NewRow = tuple[Row, int, bytes | None]  # a row, its time, and its deflated body if it has one
-KeyIds = dict[Key, int]
 
 
 class Heads(NamedTuple):
-    """Every stream's head and floor, the newest time, and the current epoch's number."""
+    """The heads, floors and newest times of the streams of a transaction, and the current epoch's number."""
 
     numbers: dict[str, int]
     floors: dict[str, int]
@@ -44,17 +45,50 @@ class Heads(NamedTuple):
     before: dict[str, int]  # numbers as loaded: only streams that moved are written
     epoch: int
 
-    @property
-    def time_ms(self) -> int:
-        """The newest time of any entry."""
-        return max(self.times.values())
+    def advance(self, numbers: Mapping[str, int], times: Mapping[str, int]) -> None:
+        """Take over new heads, and newest times of streams that moved."""
+        self.numbers.update(numbers)
+        self.times.update(times)
 
-    def advance(self, numbers: Mapping[str, int], time_ms: int) -> None:
-        """Take over new heads; streams that moved get ``time_ms`` as their newest time."""
-        for stream, number in numbers.items():
-            if number != self.numbers[stream]:
-                self.numbers[stream] = number
-                self.times[stream] = max(self.times[stream], time_ms)
+
+class KeyIds:
+    """The keys' row ids. One is remembered only after its commit; from then on it never changes."""
+
+    def __init__(self) -> None:
+        self._durable: dict[Key, int] = {}
+        self._fresh: dict[Key, int] = {}  # given in the transaction that is open
+
+    def of(self, connection: apsw.Connection, keys: Iterable[Key]) -> dict[Key, int]:
+        """Return the ids of the keys that have one."""
+        ids: dict[Key, int] = {}
+        unknown: list[tuple[str, int, str]] = []
+        for key in keys:
+            number = self._durable.get(key) or self._fresh.get(key)
+            if number is not None:
+                ids[key] = number
+            else:
+                unknown.append((key[0], STREAM_IDS[key[0]], key[1]))
+        for row in connection.executemany(_KEY, unknown):
+            stream, name, number = cast(tuple[str, str, int], row)
+            ids[stream, name] = self._fresh[stream, name] = number
+        return ids
+
+    def give(self, connection: apsw.Connection, key: Key) -> int:
+        """Return a new id."""
+        connection.execute(_NEW_KEY, (STREAM_IDS[key[0]], key[1]))
+        number = self._fresh[key] = connection.last_insert_rowid()
+        return number
+
+    def keep(self) -> None:
+        """The transaction is durable."""
+        if len(self._durable) + len(self._fresh) > KEYS_REMEMBERED:
+            self._durable.clear()
+        self._durable.update(self._fresh)
+        self._fresh.clear()
+
+    def forget(self) -> None:
+        """The transaction was undone."""
+        self._fresh.clear()
 
 
 def begin(connection: apsw.Connection, era: Era, base: Mapping[str, int], keys: KeyHeads) -> None:
@@ -65,17 +99,15 @@ def begin(connection: apsw.Connection, era: Era, base: Mapping[str, int], keys: 
         connection.execute("INSERT INTO stream VALUES (?, ?, ?, ?, ?, ?)", row)
     add_era(connection, 1, era)
     last = {(key.stream, key.key): Last(key.sequence, key.event_id, None) for key in keys}
-    _save_last(connection, last, {})
+    _save_last(connection, last, KeyIds(), {})
 
 
-def load_heads(connection: apsw.Connection) -> Heads:
-    """Read every stream's row. Raises CorruptError when one was altered."""
-    rows = read_heads(connection)
+def load_heads(connection: apsw.Connection, streams: Collection[str] = DURABLE_STREAMS) -> Heads:
+    """Read these streams' rows. Raises CorruptError when one was altered."""
+    rows = read_heads(connection, streams)
     numbers = {row.stream: row.head for row in rows}
     floors = {row.stream: row.floor for row in rows}
     times = {row.stream: row.time_ms for row in rows}
-    if numbers.keys() != STREAM_IDS.keys():
-        raise CorruptError("streams are missing: run python -m journal verify")
     return Heads(numbers, floors, times, dict(numbers), rows[0].epoch)
 
 
@@ -91,21 +123,21 @@ def _save_head(connection: apsw.Connection, stream: str, head: int, floor: int, 
     connection.execute(_SAVE_HEAD, (head, floor, time_ms, total, STREAM_IDS[stream]))
 
 
-def load_last(connection: apsw.Connection, prepared: Sequence[Prepared]) -> tuple[dict[Key, Last], KeyIds]:
-    """Return the keys' last entries and their ids; new keys are in neither."""
+def load_last(connection: apsw.Connection, ids: Mapping[Key, int]) -> dict[Key, Last]:
+    """Return the keys' last entries. Raises CorruptError when one was altered or is not there."""
+    names = {number: key for key, number in ids.items()}
     last: dict[Key, Last] = {}
-    numbers: KeyIds = {}
-    wanted = [(draft.stream, STREAM_IDS[draft.stream], draft.key) for draft in prepared]
-    for row in connection.executemany(_LAST, wanted):
-        stream, name, number, sequence, event_id, identity, expected = cast(_LastRow, row)
+    for row in connection.executemany(_LAST, [(number,) for number in names]):
+        number, sequence, event_id, identity, expected = cast(_LastRow, row)
         if last_sum(number, sequence, event_id, identity) != expected:
-            raise CorruptError(f"the last entry of {stream} {name} is damaged: run python -m journal verify")
-        last[stream, name] = Last(sequence, event_id, identity)
-        numbers[stream, name] = number
-    return last, numbers
+            raise CorruptError(f"the last entry of {names[number]} is damaged: run python -m journal verify")
+        last[names[number]] = Last(sequence, event_id, identity)
+    if len(last) != len(ids):
+        raise CorruptError("a key has no last entry: run python -m journal verify")
+    return last
 
 
-_LastRow = tuple[str, str, int, int, bytes, bytes | None, int]
+_LastRow = tuple[int, int, bytes, bytes | None, int]
 
 
 def last_sum(number: int, sequence: int, event_id: bytes, identity: bytes | None) -> int:
@@ -123,13 +155,13 @@ def load_body(connection: apsw.Connection, stream: str, sequence: int) -> bytes 
     return inflate(body, size) if size else body
 
 
-def insert(connection: apsw.Connection, rows: Sequence[NewRow], numbers: KeyIds) -> None:
-    """Write entries and their keys' last ids. ``numbers`` holds the ids of the keys that are not new."""
+def insert(connection: apsw.Connection, rows: Sequence[NewRow], keys: KeyIds, ids: Mapping[Key, int]) -> None:
+    """Write entries and their keys' last ids. ``ids`` are those of the keys that are not new."""
     if not rows:
         return
     connection.executemany(_INSERT, [_columns(*row) for row in rows])
     last = {(row.stream, row.key): Last(row.sequence, row.event_id, row.identity) for row, _, _ in rows}
-    _save_last(connection, last, numbers)
+    _save_last(connection, last, keys, ids)
 
 
 def _columns(row: Row, time_ms: int, packed: bytes | None) -> tuple[object, ...]:
@@ -139,14 +171,14 @@ def _columns(row: Row, time_ms: int, packed: bytes | None) -> tuple[object, ...]
     return stream, row.sequence, row.key, row.previous, row.event_id, time_ms, total, size, stored
 
 
-def _save_last(connection: apsw.Connection, last: Mapping[Key, Last], numbers: KeyIds) -> None:
+def _save_last(
+    connection: apsw.Connection, last: Mapping[Key, Last], keys: KeyIds, ids: Mapping[Key, int]
+) -> None:
     rows = []
     for where, entry in last.items():
-        number = numbers.get(where)
-        if number is None:
-            connection.execute(_NEW_KEY, (STREAM_IDS[where[0]], where[1]))
-            number = connection.last_insert_rowid()
-        rows.append((number, *entry, last_sum(number, *entry)))
+        number = ids.get(where) or keys.give(connection, where)
+        sequence, event_id, identity = entry.sequence, entry.event_id, entry.identity
+        rows.append((number, sequence, event_id, identity, last_sum(number, sequence, event_id, identity)))
     connection.executemany(_SAVE_LAST, rows)
 
 
@@ -158,7 +190,7 @@ def trim(connection: apsw.Connection, stream: str, through: int, limit: int) -> 
         return 0
     connection.execute(_TRIM, (number, last))
     removed = connection.changes()
-    heads = load_heads(connection)
+    heads = load_heads(connection, (stream,))
     _save_head(connection, stream, heads.numbers[stream], last, heads.times[stream])
     return removed
 
