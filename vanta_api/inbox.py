@@ -63,7 +63,7 @@ class Item:
 
 
 class Inbox:
-    """Bounded by ``room`` items, softly: a batch is never torn apart."""
+    """Bounded by ``room`` items, softly: the producer asks for room between frames."""
 
     def __init__(self, room: int = ROOM) -> None:
         self._room = room

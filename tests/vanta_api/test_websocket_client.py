@@ -648,10 +648,15 @@ def test_an_async_iterator_gives_messages(server: ScriptedWs, tmp_path: Path) ->
 def test_a_handler_may_stop_the_client(server: ScriptedWs, tmp_path: Path) -> None:
     client = VantaWebSocketClient(KEY, "127.0.0.1", server.port, state_dir=tmp_path, rest_url="", start_at=0)
     server.append(3)
+    handled: list[int | None] = []
 
-    client.run(lambda given: client.stop())
+    def handler(given: Messages) -> None:
+        handled.extend(message.sequence for message in given)
+        client.stop()
 
-    assert saved(tmp_path)["sequence"] == 3
+    client.run(handler)
+
+    assert saved(tmp_path)["sequence"] == handled[-1]
 
 
 def test_other_streams_are_told_apart_and_resumed(server: ScriptedWs, tmp_path: Path) -> None:
