@@ -128,6 +128,7 @@ def _revoke(server: Live, secret: str) -> int:
     position = server.server._broadcaster.position(POSITIONS)
     server.keys.keys.pop(secret)
     server.server._swap_keys()
+    assert server.server._broadcaster.live_count == 0  # in the same turn of the loop
     return position
 
 
@@ -210,8 +211,10 @@ def test_a_client_that_does_not_read_is_closed_and_others_do_not_notice() -> Non
 
 
 def test_a_slow_client_that_reads_again_in_time_gets_the_hint() -> None:
-    """resync_required says from where to resume, then 4008."""
-    with live(slow_limit_s=0.6, write_buffer_bytes=32 * 1024, turn_bytes=32 * 1024) as server:
+    """resync_required says from where to resume, then 4008; no heartbeat was piled on the full buffer."""
+    with live(
+        heartbeat_ms=100, slow_limit_s=0.6, write_buffer_bytes=32 * 1024, turn_bytes=32 * 1024
+    ) as server:
         before = closes(server, 4008)
         slow = server.raw(receive_buffer=4096)
         slow.say({"api_key": "good"})
@@ -227,6 +230,7 @@ def test_a_slow_client_that_reads_again_in_time_gets_the_hint() -> None:
 
         numbers = [i["sequence"] for h in heard for i in h.get("messages", [h]) if "sequence" in i]
         assert heard[-1]["reason"] == "slow_consumer"
+        assert heard[-2].get("type") != "heartbeat"
         assert heard[-1]["expected_sequence"] == numbers[-1] + 1
         assert numbers == list(range(1, len(numbers) + 1))
         assert slow.close_code() == 4008
