@@ -10,10 +10,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
+import structlog
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from journal.entry import UnavailableError
 from rest_server import request_ids
+
+_log = structlog.get_logger()
 
 UNAUTHORIZED: Final = "Unauthorized access"
 
@@ -72,6 +76,7 @@ def register(app: Flask) -> None:
     """Answer every failure of ``app`` in the one shape."""
     app.register_error_handler(Problem, _answer_problem)
     app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(UnavailableError, _answer_unavailable)
     app.register_error_handler(500, _answer_crash)
 
 
@@ -86,6 +91,12 @@ def _answer_http(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return _answer_problem(Problem(status or 400, headers=headers))
+
+
+def _answer_unavailable(error: UnavailableError) -> Response:
+    """The journal takes nothing now (full disk, replica): nothing was written, the client may try again."""
+    _log.warning("the journal is not available", problem=str(error), request_id=request_ids.current())
+    return _answer_problem(Problem(503, headers={"Retry-After": "1"}))
 
 
 def _answer_crash(error: Exception) -> Response:

@@ -114,9 +114,7 @@ def document(app: Flask) -> dict[str, Any]:
             "description": DESCRIPTION,
         },
         "servers": [{"url": "/"}],
-        "paths": {
-            path_of(rule): _path_item(rule, op, text) for rule, op, text in sorted(found, key=_by_path)
-        },
+        "paths": _paths(found),
         "components": {
             "schemas": schemas,
             "responses": {
@@ -136,12 +134,22 @@ def path_of(rule: Rule) -> str:
     return re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
 
 
+def _paths(found: list[tuple[Rule, Operation, str]]) -> dict[str, Any]:
+    items: dict[str, Any] = {}
+    for rule, operation, text in sorted(found, key=_by_path):
+        items.setdefault(path_of(rule), {}).update(_path_item(rule, operation, text))
+    return items
+
+
 def _by_path(found: tuple[Rule, Operation, str]) -> str:
     return found[0].rule
 
 
 def _path_item(rule: Rule, operation: Operation, text: str) -> dict[str, Any]:
     item = _operation(rule, operation, text)
+    if operation.body is not None:
+        (method,) = (rule.methods or set()) - {"OPTIONS"}
+        return {method.lower(): item}
     head = {**item, "operationId": f"head_{item['operationId']}", "summary": "Headers of the GET."}
     head["responses"] = {
         status: {key: value for key, value in response.items() if key != "content"}
@@ -163,6 +171,9 @@ def _operation(rule: Rule, operation: Operation, text: str) -> dict[str, Any]:
         "responses": dict(_responses(operation)),
         "security": {"needed": [{"key": []}], "optional": [{}, {"key": []}]}.get(operation.key, []),
     }
+    if operation.body is not None:
+        content = {"application/json": {"schema": _schema(operation.body)}}
+        item["requestBody"] = {"required": True, "content": content}
     return {**item, "description": description} if description else item
 
 
@@ -234,6 +245,7 @@ def _types(operations: list[Operation]) -> list[Any]:
     found: list[Any] = [models.Problem, models.MinerNotFound, models.Gone]
     for operation in operations:
         found += [success.body for success in operation.successes.values()]
+        found += [operation.body] if operation.body is not None else []
     return found
 
 

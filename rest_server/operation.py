@@ -3,8 +3,8 @@
 Rule: whatever a decorator enforces it also writes into the route's ``Operation``, which the OpenAPI document
 is made from; so the document cannot promise what the route does not do.
 
-Used from the outside in: route, ``needs_key`` or ``open_to_all``, ``needs_tier``, ``query``, ``answers``,
-``fails``; the function's docstring is the description.
+Used from the outside in: route, ``needs_key`` or ``open_to_all``, ``needs_tier``, ``query``, ``takes``,
+``answers``, ``fails``; the function's docstring is the description.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from flask import Response
 from rest_server import auth
 from rest_server.answers import JSON, Answer, respond
 from rest_server.errors import TEXTS, Problem
+from rest_server.posted import BAD_JSON, NOT_JSON
 
 Arguments = ParamSpec("Arguments")
 View = TypeVar("View", bound=Callable[..., Any])
@@ -54,6 +55,7 @@ class Operation:
     successes: dict[int, Success] = field(default_factory=dict)
     failures: dict[int, list[str]] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)  # path parameter → example
+    body: Any = None  # type of the JSON object that must be sent; None: no body is looked at
 
     def fails(self, status: int, text: str | None = None) -> None:
         """Note a failure and, where it is not the usual one, its sentence."""
@@ -129,6 +131,19 @@ def query(name: str, description: str, **schema: Any) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         operation_of(view).parameters.insert(0, Parameter(name, description, schema))
+        return view
+
+    return decorate
+
+
+def takes(body: Any) -> Callable[[View], View]:
+    """Document the JSON object that is sent (``body`` is its type); ``posted.json_object`` reads it."""
+
+    def decorate(view: View) -> View:
+        operation = operation_of(view)
+        operation.body = body
+        for text in (NOT_JSON, BAD_JSON):
+            operation.fails(400, text)
         return view
 
     return decorate

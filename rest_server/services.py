@@ -17,6 +17,7 @@ from runtime.api_keys import KeyTable
 from runtime.clock import Clock
 from runtime.settings import Settings
 from runtime.usage import Usage
+from validator.registry import Registry
 
 EXTENSION = "vanta-rest"
 
@@ -54,6 +55,7 @@ class Services:
     source: Source
     metagraph: Metagraph
     open_reader: Callable[[], Reader]
+    registry: Registry
     warnings: list[str] = field(default_factory=list)
 
 

@@ -16,11 +16,13 @@ from prometheus_client import Gauge
 from journal import checkpoint
 from journal.doorbell import Bell
 from journal.entry import JournalError
+from journal.layout import open_journal
 from journal.marks import MarkStore
 from journal.reading import SqliteReader
 from journal.sqlite import SqliteJournal
 from rest_server.addresses import Addresses
 from rest_server.app import create_app
+from rest_server.appending import Appending
 from rest_server.follower import Follower
 from rest_server.http_server import HttpServer
 from rest_server.limits import Limiter
@@ -32,6 +34,7 @@ from runtime.exit_codes import ExitCode
 from runtime.settings import RestSettings
 from runtime.usage import Usage
 from runtime.worker import CannotStart, Worker
+from validator.registry import Registry
 
 BEAT_S: Final = 1.0
 FLUSH_EVERY_BEATS: Final = 2  # usage counts at most this many seconds lost by a kill
@@ -94,6 +97,8 @@ def main(worker: Worker) -> int:
     keys = KeyWatcher(settings.api_keys, worker.clock)
     usage = Usage(settings.data_dir / "usage", worker.name, worker.clock)
     state = checkpoint.boot(journal, settings.checkpoint_dir)
+    appending = Appending(journal, lambda: open_journal(settings, clock=worker.clock))
+    registry = Registry(appending, state)  # before the follower, who moves the State on
     follower = Follower(journal, marks, state, worker.clock, settings.repo_version)
     follower.boot()
     source = FollowerThread(follower, journal.doorbell(), settings.rest)
@@ -107,6 +112,7 @@ def main(worker: Worker) -> int:
         source=source,
         metagraph=Metagraph(_path(settings.rest.metagraph_file), worker.clock),
         open_reader=lambda: journal,  # every thread gets a connection of its own inside
+        registry=registry,
     )
     server = HttpServer(create_app(services), settings.api_host, settings.api_rest_port, settings.rest)
     keys.start()
@@ -118,6 +124,7 @@ def main(worker: Worker) -> int:
     source.stop()
     keys.stop()
     usage.close()
+    appending.close()
     return code
 
 

@@ -15,15 +15,23 @@ import os
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
-from journal.entry import ANY, REGISTRY, Appended, ConflictError, Draft, Entry, Journal
+from journal.entry import ANY, REGISTRY, Appended, ConflictError, Draft, Entry, Page
 from journal.fold import TrimmedError
 from journal.state import State
 
 ABSENT: Final = 0  # ``expected`` of a fact that must not be there yet
+
+
+class Store(Protocol):
+    """The part of a ``journal.entry.Journal`` that the registry needs."""
+
+    def read(self, stream: str, after: int) -> Page: ...
+
+    def append(self, drafts: Sequence[Draft]) -> list[Appended]: ...
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +58,7 @@ class Registry:
     before it; without a State, everything is read from the first entry on (TrimmedError when it is gone).
     """
 
-    def __init__(self, journal: Journal, state: State | None = None) -> None:
+    def __init__(self, journal: Store, state: State | None = None) -> None:
         self._journal = journal
         self._lock = threading.Lock()
         self._facts: dict[str, Fact] = {}

@@ -30,6 +30,7 @@ from runtime.clock import Clock, FakeClock
 from runtime.settings import RestSettings, Settings
 from runtime.usage import Usage
 from validator.positions import identity, order_identity, rebuild
+from validator.registry import Registry
 from vanta_api.records import (
     AccountSizeMessage,
     AccountSizeRecord,
@@ -219,6 +220,7 @@ class World:
             source=self.source,
             metagraph=Metagraph(Path(metagraph) if metagraph else None, self.clock),
             open_reader=lambda: self.journal,
+            registry=Registry(self.journal),
         )
 
     def close(self) -> None:
