@@ -20,7 +20,7 @@ from venues.errors import Rejected, Retryable
 from venues.http import Http
 from venues.limitless import schemas
 from venues.limitless.api import MAX_STATUS_ITEMS, Api, Login
-from venues.limitless.history import CLAIMED, LOST, WON
+from venues.limitless.resolution import CLAIMED, LOST, WON
 from venues.limitless.signing import parse_iso_ms
 from venues.numbers import decode
 

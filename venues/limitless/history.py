@@ -1,4 +1,4 @@
-"""The account's history as fills: trades, splits, merges, conversions, resolutions and claims.
+"""The account's history as fills: trades, splits, merges, conversions, and the ends of positions.
 
 Rule 1: a fill's id depends only on its transaction, instrument and direction, never on which answers
 happened to be in the payload, so that it stays the same when an order's execution is no longer listed.
@@ -19,17 +19,15 @@ import msgspec
 
 from venues.errors import Broken
 from venues.limitless import schemas
-from venues.limitless.reading import ONE, ZERO, Reading, amount, instrument, raw, seconds
-from venues.model import Fill, FillKind
+from venues.limitless.reading import Reading
+from venues.limitless.resolution import closing_fills, is_settlement
+from venues.limitless.units import ZERO, amount, instrument, raw, row_shares, seconds
+from venues.model import Fill
 
 BOUGHT: Final = frozenset({"buy", "limit buy", "market buy"})
 SOLD: Final = frozenset({"sell", "limit sell", "market sell"})
-LOST: Final = frozenset({"loss", "lost", "lose"})
-WON: Final = frozenset({"win", "won"})
-CLAIMED: Final = frozenset({"claim", "claimed", "redeem", "redeemed", "redemption"})
 SETTLED: Final = frozenset({"MINED", "CONFIRMED"})
 HALF: Final = Decimal("0.5")
-DUST: Final = Decimal("0.001")  # what tick rounding and fees in shares leave behind counts as nothing
 UNIT: Final = Decimal("0.000001")
 
 
@@ -48,16 +46,6 @@ class Leg:
 
 
 @dataclass(slots=True)
-class Closing:
-    """The end of one instrument for this account: resolved, or redeemed. ``shares`` unknown is 0."""
-
-    time_ms: int
-    kind: FillKind
-    price: Decimal
-    shares: Decimal = ZERO
-
-
-@dataclass(slots=True)
 class Executions:
     """The account's own taker executions by fill id, and the fills whose settlement failed."""
 
@@ -69,21 +57,16 @@ def fills(reading: Reading) -> tuple[list[Fill], frozenset[str]]:
     """All fills oldest first, and the ids of those the venue took back. Raises Broken."""
     executions = _executions(reading)
     legs: dict[str, Leg] = {}
-    closings: dict[str, Closing] = {}
     for index, (path, row) in enumerate(reading.history):
-        if row.strategy is not None and row.strategy.lower() not in CLAIMED:
-            for leg in _legs(path, row, -index):
-                _merge(legs, leg)
-        elif row.market is not None:
-            _settle(reading, path, row, closings)
+        for leg in () if is_settlement(row) else _legs(path, row, -index):
+            _merge(legs, leg)
     trades = [
         (leg, _fill(leg, executions))
         for leg in legs.values()
         if leg.shares and leg.fill_id not in executions.failed
     ]
     ordered = [fill for _, fill in sorted(trades, key=lambda pair: (pair[0].time_ms, pair[0].order))]
-    _settle_holdings(reading, closings)
-    made = [*ordered, *_closing_fills(reading, closings, ordered)]
+    made = [*ordered, *closing_fills(reading, ordered)]
     made.sort(key=lambda fill: (fill.time_ms, fill.kind != "trade"))
     return made, frozenset(executions.failed)
 
@@ -101,13 +84,17 @@ def _legs(path: str, row: schemas.HistoryRow, order: int) -> list[Leg]:
     if strategy in BOUGHT or strategy in SOLD:
         return [_leg(path, row, order, _outcome(path, row), strategy in BOUGHT, _usd(path, row))]
     if strategy in ("split", "merge"):
-        half = _shares(path, row) * HALF  # a pair costs 1 USDC; the venue does not say which half costs what
+        half = (
+            row_shares(path, row) * HALF
+        )  # a pair costs 1 USDC; the venue does not say which half costs what
         return [
             _leg(path, row, order, outcome, strategy == "split", half, derived=True) for outcome in (0, 1)
         ]
     if strategy == "convert":
         outcome, price = _outcome(path, row), _price(path, row)
-        return [_leg(path, row, order, outcome, outcome == 0, _shares(path, row) * price, derived=price == 0)]
+        return [
+            _leg(path, row, order, outcome, outcome == 0, row_shares(path, row) * price, derived=price == 0)
+        ]
     if row.outcome_token_amount is None:
         return []  # rewards and the like move no shares
     raise Broken(f"{path}.strategy", "a documented strategy", repr(row.strategy))
@@ -125,7 +112,7 @@ def _leg(
 ) -> Leg:
     if row.market is None:
         raise Broken(f"{path}.market", "object", "null")
-    name, shares = instrument(row.market.slug, outcome), _shares(path, row)
+    name, shares = instrument(row.market.slug, outcome), row_shares(path, row)
     direction = "buy" if is_buy else "sell"
     where = row.transaction_hash.lower() if row.transaction_hash else f"{row.block_timestamp}/{shares}/{usd}"
     return Leg(
@@ -146,16 +133,9 @@ def _outcome(path: str, row: schemas.HistoryRow) -> int:
     return row.outcome_index
 
 
-def _shares(path: str, row: schemas.HistoryRow) -> Decimal:
-    value = row.outcome_token_amount if row.outcome_token_amount is not None else row.collateral_amount
-    if value is None:
-        raise Broken(f"{path}.outcomeTokenAmount", "decimal", "null")
-    return abs(amount(f"{path}.outcomeTokenAmount", value))
-
-
 def _usd(path: str, row: schemas.HistoryRow) -> Decimal:
     if row.collateral_amount is None:
-        return _shares(path, row) * _price(path, row)
+        return row_shares(path, row) * _price(path, row)
     return abs(amount(f"{path}.collateralAmount", row.collateral_amount))
 
 
@@ -229,102 +209,3 @@ def _sum(path: str, all_totals: list[schemas.Totals]) -> tuple[Decimal, Decimal,
         sum((raw(f"execution {path}", value) for value in column), ZERO) for column in columns
     )
     return gross, net, paid, fee_shares, fee_usd
-
-
-def _settle(reading: Reading, path: str, row: schemas.HistoryRow, closings: dict[str, Closing]) -> None:
-    """Note what a settlement row closes. Its outcome index is the winning one."""
-    action = (row.action or row.strategy or "").lower()
-    if row.market is None or action not in LOST | WON | CLAIMED:
-        return
-    facts = reading.markets[row.market.slug]
-    payout = facts.payout
-    if payout is None:
-        if row.outcome_index is None:
-            raise Broken(f"{path}.outcomeIndex", "0 or 1", "null")
-        payout = (ONE, ZERO) if row.outcome_index == 0 else (ZERO, ONE)
-    time_ms = seconds(f"{path}.blockTimestamp", row.block_timestamp)
-    for outcome, price in enumerate(payout):
-        if (price == 0) != (action in LOST) and 0 in payout:
-            continue
-        name = instrument(facts.slug, outcome)
-        if action in CLAIMED:
-            claim = Closing(time_ms, "redemption", price, _shares(path, row) if price == ONE else ZERO)
-            if not 0 < claim.shares < DUST:
-                known = closings.setdefault(name, claim)
-                known.shares = known.shares or claim.shares
-        else:
-            claimed = closings.get(name)
-            closings[name] = Closing(time_ms, "resolution", price, claimed.shares if claimed else ZERO)
-
-
-def _settle_holdings(reading: Reading, closings: dict[str, Closing]) -> None:
-    """A resolved market closes what is still held of it, redeemed or not."""
-    for slug, outcome, shares in _resolved_balances(reading):
-        facts = reading.markets[slug]
-        if facts.payout is None or shares < DUST:
-            continue
-        name = instrument(slug, outcome)
-        time_ms = facts.resolved_ms or facts.deadline_ms or reading.observed_ms
-        known = closings.get(name)
-        if known is not None and known.kind == "resolution":
-            time_ms = known.time_ms
-        closings[name] = Closing(time_ms, "resolution", facts.payout[outcome], shares)
-
-
-def unredeemed(reading: Reading) -> Decimal:
-    """USD that resolved shares will pay once they are redeemed."""
-    return sum(
-        (
-            shares * payout[outcome]
-            for slug, outcome, shares in _resolved_balances(reading)
-            if (payout := reading.markets[slug].payout) is not None
-        ),
-        ZERO,
-    )
-
-
-def _resolved_balances(reading: Reading) -> list[tuple[str, int, Decimal]]:
-    """Slug, outcome and shares of everything in the portfolio whose market has a payout."""
-    held: list[tuple[str, int, Decimal]] = []
-    for index, row in enumerate(reading.clob):
-        path, decimals = f"positions.clob[{index}].tokensBalance", row.market.collateral_token.decimals
-        for outcome, balance in enumerate((row.tokens_balance.yes, row.tokens_balance.no)):
-            held.append((row.market.slug, outcome, raw(path, balance, decimals)))
-    for index, amm in enumerate(reading.portfolio.amm):
-        held.append((amm.market.slug, amm.outcome_index, amm_shares(f"positions.amm[{index}]", amm)))
-    return [balance for balance in held if reading.markets[balance[0]].payout is not None]
-
-
-def amm_shares(path: str, row: schemas.AmmRow) -> Decimal:
-    """Shares of an AMM row, whose amounts are decimals (today) or raw units (once)."""
-    shares = amount(f"{path}.outcomeTokenAmount", row.outcome_token_amount)
-    return raw(f"{path}.outcomeTokenAmount", shares) if amm_is_raw(path, row) else shares
-
-
-def amm_is_raw(path: str, row: schemas.AmmRow) -> bool:
-    """Whether the row's amounts are raw units: no point anywhere, and a price above 1."""
-    price = None if row.average_fill_price is None else amount(path, row.average_fill_price)
-    has_point = any(
-        value is not None and value.is_finite() and int(value.as_tuple().exponent) < 0
-        for value in (row.outcome_token_amount, price, row.total_buys_cost)
-    )
-    return not has_point and (price is None or price > 1 or row.outcome_token_amount >= 10**6)
-
-
-def _closing_fills(reading: Reading, closings: dict[str, Closing], trades: list[Fill]) -> list[Fill]:
-    """One fill per closed instrument; its quantity is the venue's, else what the whole history adds up to."""
-    total: dict[str, Decimal] = defaultdict(Decimal)
-    if reading.since_ms is None:
-        for fill in trades:
-            total[fill.instrument] += fill.quantity
-    return [
-        Fill(
-            fill_id=f"resolution:{name}",
-            instrument=name,
-            quantity=-(closing.shares or max(total[name], ZERO)),
-            price=closing.price,
-            time_ms=closing.time_ms,
-            kind=closing.kind,
-        )
-        for name, closing in closings.items()
-    ]

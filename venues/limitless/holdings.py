@@ -10,8 +10,8 @@ from typing import Final
 
 from venues.errors import Broken
 from venues.limitless import schemas
-from venues.limitless.history import DUST, amm_is_raw, amm_shares
-from venues.limitless.reading import MarketFacts, Reading, amount, instrument, price, raw
+from venues.limitless.reading import MarketFacts, Reading
+from venues.limitless.units import DUST, amm_is_raw, amm_shares, amount, instrument, price, raw
 from venues.model import Holding
 from venues.numbers import scaled
 

@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Final
 
 from venues.limitless import schemas
-from venues.limitless.reading import OUTCOMES, Reading, price
+from venues.limitless.reading import Reading
+from venues.limitless.units import OUTCOMES, price
 from venues.model import Holding, Mark
 
 ONE: Final = Decimal(1)

@@ -15,6 +15,8 @@ from venues.limitless.holdings import holdings_of
 from venues.limitless.marks import marks_of
 from venues.limitless.orders import orders_of
 from venues.limitless.reading import Reading, read
+from venues.limitless.resolution import unredeemed
+from venues.limitless.units import DUST
 from venues.model import Holding, Instrument, Mark, Payload, Snapshot
 
 LOT: Final = Decimal("0.001")  # order sizes come in thousandths of a share
@@ -58,7 +60,7 @@ def _instruments(reading: Reading, names: Iterable[str]) -> Iterable[Instrument]
             display=f"{facts.title or slug} ({side})",
             fee=Decimal(0) if facts.is_amm else fee,
             lot=LOT,
-            dust=history.DUST,
+            dust=DUST,
         )
 
 
@@ -70,4 +72,4 @@ def _equity(reading: Reading, holdings: dict[str, Holding], marks: dict[str, Mar
         (holding.quantity * marks[name].price for name, holding in holdings.items() if name in marks),
         Decimal(0),
     )
-    return reading.cash + worth + history.unredeemed(reading)
+    return reading.cash + worth + unredeemed(reading)

@@ -12,7 +12,8 @@ from typing import Final
 from venues.errors import Broken
 from venues.limitless import schemas
 from venues.limitless.history import is_buy
-from venues.limitless.reading import MarketFacts, Reading, instrument, moment, price, raw
+from venues.limitless.reading import MarketFacts, Reading
+from venues.limitless.units import instrument, moment, price, raw
 from venues.model import ZERO, OrderStatus, VenueOrder
 
 MARKET_TYPE: Final = "FOK"  # sized in USDC and never resting: a fill tells all there is to tell

@@ -1,28 +1,20 @@
-"""A payload decoded and indexed: what ``fetch`` brought, before anything is concluded from it.
-
-Invariant: every amount that leaves this module is finite and of a sane size, so that later arithmetic
-cannot fail; what is not is reported with its field path.
-"""
+"""A payload decoded and indexed: what ``fetch`` brought, before anything is concluded from it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from venues.errors import Broken
 from venues.limitless import schemas
 from venues.limitless.signing import parse_iso_ms
+from venues.limitless.units import ONE, ZERO, amount, moment, price, seconds
 from venues.model import Payload
 from venues.numbers import decode, scaled
-
-OUTCOMES: Final = ("YES", "NO")
-ONE: Final = Decimal(1)
-ZERO: Final = Decimal(0)
-MAX_DIGITS: Final = 30  # before or behind the point; all the world's USDC has 17
 
 T = TypeVar("T")
 
@@ -60,49 +52,6 @@ class Reading:
     books: dict[str, schemas.OrderBook]
     markets: dict[str, MarketFacts]
     cash: Decimal | None
-
-
-def instrument(slug: str, outcome: int) -> str:
-    """``<slug>:YES`` or ``<slug>:NO``."""
-    return f"{slug}:{OUTCOMES[outcome]}"
-
-
-def amount(path: str, value: Decimal) -> Decimal:
-    """The value itself. Raises Broken when it is not a number of a size that money has."""
-    if not value.is_finite() or (value and not -MAX_DIGITS <= value.adjusted() <= MAX_DIGITS):
-        raise Broken(path, "a finite amount", str(value)[:40])
-    return value
-
-
-def raw(path: str, value: Decimal, decimals: int = 6) -> Decimal:
-    """Human units of a raw amount. Raises Broken when it has a fraction (the units would have changed)."""
-    whole = amount(path, value)
-    if whole != whole.to_integral_value():
-        raise Broken(path, "an integer of raw units", str(value)[:40])
-    return scaled(whole, decimals)
-
-
-def price(path: str, value: Decimal, highest: Decimal = ONE) -> Decimal:
-    """The value itself. Raises Broken when it is no price of a share (0 to 1): cents, or raw units."""
-    if not ZERO <= amount(path, value) <= highest:
-        raise Broken(path, f"a price between 0 and {highest}", str(value)[:40])
-    return value
-
-
-def moment(path: str, text: str) -> int:
-    """Milliseconds of an ISO time. Raises Broken."""
-    try:
-        return parse_iso_ms(text)
-    except (ValueError, OverflowError):
-        raise Broken(path, "an ISO 8601 time", repr(text[:40])) from None
-
-
-def seconds(path: str, value: Decimal) -> int:
-    """Milliseconds of a block timestamp in unix seconds. Raises Broken."""
-    at = amount(path, value)
-    if not 0 < at < 10**11:
-        raise Broken(path, "unix seconds", str(value)[:40])
-    return int(at * 1000)
 
 
 def read(payload: Payload) -> Reading:

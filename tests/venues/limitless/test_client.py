@@ -19,7 +19,7 @@ from venues.http import Answer, Http
 from venues.limitless.client import LimitlessClient
 from venues.limitless.normalise import normalise
 from venues.limitless.sandbox import tokens, trading
-from venues.limitless.sandbox.accounts import Account, Order
+from venues.limitless.sandbox.accounts import START_CASH, Account, Order
 from venues.limitless.sandbox.markets import SERIES, Market
 from venues.model import Fill, Snapshot
 from venues.world import DAY_MS, HOUR_MS
@@ -104,6 +104,25 @@ def test_the_fills_of_three_weeks_add_up_to_what_is_held(number: int, place: Ser
     assert_same(folded(list(snapshot.fills)), held(snapshot))
     assert {f.kind for f in snapshot.fills} == {"trade", "resolution"}
     assert sum(f.fee for f in snapshot.fills) > 0
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_fills_and_fees_explain_every_dollar_of_the_wallet(number: int, place: Served) -> None:
+    """What was paid, charged and paid out, from the first trade to the last redemption."""
+    account, engine = place.sandbox.engine.accounts[number], place.sandbox.engine
+    fills = look(place, place.client(), number).fills
+
+    flow = -sum((fill.quantity * fill.price + fill.fee for fill in fills), D(0))
+    unredeemed = sum(
+        stake.shares
+        for (slug, outcome), stake in account.stakes.items()
+        if engine.universe.resolved_ms(account.markets[slug]) <= engine.now_ms
+        and engine.universe.winner(account.markets[slug]) == outcome
+    )
+    converted = sum(row.shares or 0 for row in account.rows if row.strategy == "Convert")
+    wallet = D(account.cash + unredeemed - START_CASH).scaleb(-6)
+    # dust vanishes unseen, and the prices of a group's children add up to 1 only within their ticks
+    assert abs(wallet - flow) < D("0.01") + D(converted).scaleb(-6) * D("0.002")
 
 
 @pytest.mark.parametrize(("seed", "number"), [(1, 0), (2, 1)])
