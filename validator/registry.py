@@ -14,16 +14,17 @@ from __future__ import annotations
 import os
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
-from journal.entry import ANY, REGISTRY, Appended, ConflictError, Draft, Entry, Page
+from journal.entry import ANY, REGISTRY, Appended, ConflictError, Draft, Entry, Page, UnavailableError
 from journal.fold import TrimmedError
 from journal.state import State
 
 ABSENT: Final = 0  # ``expected`` of a fact that must not be there yet
+ATTEMPTS: Final = 200  # of a transaction that others overtake; each lost one means that another was done
 
 
 class Store(Protocol):
@@ -41,6 +42,11 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     sequence: int
     time_ms: int
     body: bytes
+
+
+def sequence_of(fact: Fact | None) -> int:
+    """Return what ``expected`` must be to replace this fact."""
+    return ABSENT if fact is None else fact.sequence
 
 
 def draft(key: str, body: bytes, *, expected: int = ANY) -> Draft:
@@ -113,6 +119,19 @@ class Registry:
             if not done.is_new and asked.expected_last not in (ANY, done.sequence):
                 raise ConflictError(f"{asked.stream} {asked.key}: written by another one meanwhile")
         return results
+
+    def transact(self, make: Callable[[], Sequence[Draft]]) -> list[Appended]:
+        """Look, decide, write: ``make`` is called again whenever somebody else was faster.
+
+        ``make`` reads what it needs and returns the drafts (none: nothing is written); whatever it raises
+        ends the transaction. Raises UnavailableError.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                return self.put_many(make())
+            except ConflictError:
+                continue
+        raise UnavailableError("too many writers of one registry fact at once")
 
     def _catch_up(self) -> None:
         while True:

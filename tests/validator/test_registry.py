@@ -17,7 +17,7 @@ from journal.fold import TrimmedError, catch_up
 from journal.memory import MemoryJournal
 from journal.sqlite import SqliteJournal
 from journal.state import State
-from validator.registry import ABSENT, Registry, draft
+from validator.registry import ABSENT, Registry, draft, sequence_of
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -87,6 +87,25 @@ def test_many_facts_are_written_all_or_none(journal: Journal) -> None:
     assert [(one.stream, one.is_new) for one in written] == [(REGISTRY, True), (POSITIONS, True)]
 
 
+def test_a_transaction_that_writes_nothing_or_fails_leaves_no_trace(journal: Journal) -> None:
+    registry = Registry(journal)
+    assert registry.transact(list) == []
+
+    def refuse() -> list[Draft]:
+        raise LookupError("not for you")
+
+    with pytest.raises(LookupError):
+        registry.transact(refuse)
+    assert registry.sequence == 0
+
+
+def test_a_transaction_that_is_always_overtaken_gives_up(journal: Journal) -> None:
+    registry = Registry(journal)
+    registry.put("a|1", b"1", expected=ABSENT)
+    with pytest.raises(UnavailableError):
+        registry.transact(lambda: [draft("a|1", b"2", expected=ABSENT)])
+
+
 def test_a_replica_takes_no_facts(tmp_path: Path) -> None:
     source = MemoryJournal()
     replica = MemoryJournal.open_at(source.heads(), source.epoch())
@@ -117,7 +136,7 @@ def test_every_registry_is_the_last_write_of_each_key(writes: list[tuple[int, st
     registries = [Registry(journal) for _ in range(3)]
     for who, key, body in writes:
         fact = registries[who].get(key)
-        registries[who].put(key, body, expected=fact.sequence if fact else ABSENT)
+        registries[who].put(key, body, expected=sequence_of(fact))
         last[key] = body
     for registry in registries:
         assert {fact.key: fact.body for fact in registry.with_prefix("")} == last
@@ -125,15 +144,14 @@ def test_every_registry_is_the_last_write_of_each_key(writes: list[tuple[int, st
 
 def count_up(registry: Registry, times: int) -> None:
     """Add one to a number that others count up too."""
+
+    def one_more() -> list[Draft]:
+        fact = registry.get("count|x")
+        number = int(fact.body) if fact else 0
+        return [draft("count|x", str(number + 1).encode(), expected=sequence_of(fact))]
+
     for _ in range(times):
-        while True:
-            fact = registry.get("count|x")
-            number = int(fact.body) if fact else 0
-            try:
-                registry.put("count|x", str(number + 1).encode(), expected=fact.sequence if fact else ABSENT)
-            except ConflictError:
-                continue
-            break
+        registry.transact(one_more)
 
 
 def in_threads(work: Callable[[], None], count: int) -> None:
