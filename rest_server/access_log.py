@@ -26,11 +26,11 @@ SECONDS: Final = Histogram(
 )
 SENT: Final = Counter("vanta_http_response_bytes", "Bytes of bodies", ("route",))
 
-COMMON_HEADERS: Final = (
+COMMON_HEADERS: Final = [
     ("Vary", "Authorization, Accept-Encoding"),
     ("Cache-Control", "private, no-cache"),
     ("X-Content-Type-Options", "nosniff"),
-)
+]
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 _log = structlog.get_logger()
@@ -53,12 +53,12 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     headers = response.headers
-    headers[request_ids.HEADER] = g.request_id
-    for name, value in COMMON_HEADERS:
-        headers[name] = value
-    if (allowance := g.get("allowance")) is not None:
-        for name, value in allowance.headers().items():
-            headers[name] = value
+    headers.pop("Vary", None)  # whatever the compressing library wrote
+    headers.extend(COMMON_HEADERS)
+    headers.add(request_ids.HEADER, g.request_id)
+    allowance = g.get("allowance")
+    if allowance is not None:
+        headers.extend(allowance.headers())
     _note(response)
     return response
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -64,6 +65,7 @@ def is_loopback(address: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=4096)
 def rate_unit(address: str) -> str:
     """What limits count as one client: an IPv4 address, or an IPv6 /64 (one household has 2^64 of them)."""
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
 
@@ -66,7 +65,7 @@ class Bookkeeper:
             for place in self._unsettled[pair_id]:
                 held = self._held(place)
                 if held is not None and not held.record.is_closed_position:
-                    self._set(place, replace(held, live=Shown(held.record, price, self._at_ms)))
+                    self._set(place, held.repriced(Shown(held.record, price, self._at_ms)))
 
     def advance(self, at_ms: int) -> None:
         """Let time pass: whatever turned old enough by ``at_ms`` is looked at again."""

@@ -8,7 +8,7 @@ audience may not see therefore cannot move its answer, its order or its entity t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import msgspec
 
 from journal.state import Totals
 from rest_server.audience import Audience
-from rest_server.gzip_join import Piece, Stored
+from rest_server.gzip_join import Joined, Piece, Stored
 from rest_server.shown import Held, Shown
 from validator.aggregates import MINIMUM_DURATION_MS, aggregates
 from validator.trade_pairs import is_vanta
@@ -32,8 +32,17 @@ class Dashboard:
 
     views: tuple[Shown, ...]
     totals: Mapping[str, Totals]
+    name: Piece
     piece: Piece
     thirty_day_returns: float
+    _members: dict[Piece, Piece] = field(default_factory=dict, repr=False)
+
+    def member(self, last: Piece) -> Piece:
+        """The hotkey's whole member of a JSON object, ``last`` being what closes it."""
+        made = self._members.get(last)
+        if made is None:
+            made = self._members[last] = Joined((self.name, self.piece, last))
+        return made
 
 
 class Book:
@@ -51,6 +60,7 @@ class Book:
         self.name = Stored(_encode(hotkey) + b":{")
         self._at_ms = at_ms
         self._dashboards: dict[Audience, Dashboard] = {}
+        self._newest: dict[Audience, Dashboard] = {}  # of this book and of those it replaced
 
     def replaced(
         self, changed: Mapping[str, Held], gone: Iterable[str], at_ms: int, totals: Mapping[str, Totals]
@@ -60,17 +70,22 @@ class Book:
         for uuid in gone:
             held.pop(uuid, None)
         book = Book(self.hotkey, held, at_ms, totals)
-        book._dashboards = self._dashboards  # every use compares the views first, so sharing is safe
+        book._newest = self._newest  # every use compares the views first, so sharing is safe
         return book
 
     def dashboard(self, audience: Audience) -> Dashboard:
         """The hotkey for this audience; made now unless nothing it sees was replaced."""
-        views = tuple(view for one in self.held.values() if (view := audience.view_of(one)) is not None)
         made = self._dashboards.get(audience)
+        if made is None:
+            made = self._dashboards[audience] = self._carried_or_made(audience)
+        return made
+
+    def _carried_or_made(self, audience: Audience) -> Dashboard:
+        views = tuple(view for one in self.held.values() if (view := audience.view_of(one)) is not None)
+        made = self._newest.get(audience)
         # Views have no value equality: this compares identities.
         if made is None or made.views != views or made.totals is not self.totals:
-            made = self._make(audience, views)
-            self._dashboards[audience] = made
+            made = self._newest[audience] = self._make(audience, views)
         return made
 
     def _make(self, audience: Audience, views: tuple[Shown, ...]) -> Dashboard:
@@ -81,7 +96,7 @@ class Book:
         figures = self._figures(audience, [position for position, _ in seen])
         fragments = b",".join([view.fragment for _, view in seen])
         inside = b'%b,"positions":[%b]' % (_encode(figures)[1:-1], fragments)
-        return Dashboard(views, self.totals, Piece(inside), figures["thirty_day_returns"])
+        return Dashboard(views, self.totals, self.name, Piece(inside), figures["thirty_day_returns"])
 
     def _figures(self, audience: Audience, seen: list[Position]) -> dict[str, Any]:
         figures = aggregates(seen, self._at_ms)

@@ -39,7 +39,7 @@ class Document:
     @cached_property
     def size(self) -> int:
         """Bytes of the identity representation."""
-        return sum(len(piece.raw) for piece in self._pieces)
+        return sum(piece.size for piece in self._pieces)
 
     def body(self, encoding: Encoding) -> bytes:
         """The bytes in this coding."""

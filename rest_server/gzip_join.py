@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Final
 
@@ -32,7 +32,13 @@ class Piece:
     """
 
     def __init__(self, raw: bytes) -> None:
-        self.raw = raw
+        self._raw = raw
+        self.size = len(raw)
+
+    @property
+    def raw(self) -> bytes:
+        """The text."""
+        return self._raw
 
     @cached_property
     def deflated(self) -> bytes:
@@ -56,8 +62,31 @@ class Stored(Piece):
 
     @cached_property
     def deflated(self) -> bytes:
-        size = len(self.raw)
-        return struct.pack("<BHH", 0, size, size ^ 0xFFFF) + self.raw
+        return struct.pack("<BHH", 0, self.size, self.size ^ 0xFFFF) + self.raw
+
+
+class Joined(Piece):
+    """Several pieces as one; nothing is compressed again, and the text is not kept a second time."""
+
+    def __init__(self, parts: Sequence[Piece]) -> None:
+        self._parts = tuple(parts)
+        self.size = sum([part.size for part in parts])
+
+    @property
+    def raw(self) -> bytes:
+        return b"".join([part.raw for part in self._parts])
+
+    @cached_property
+    def deflated(self) -> bytes:
+        return b"".join([part.deflated for part in self._parts])
+
+    @cached_property
+    def crc(self) -> int:
+        return _joined_crc(self._parts)
+
+    @cached_property
+    def digest(self) -> bytes:
+        return hashlib.blake2b(b"".join([part.digest for part in self._parts]), digest_size=16).digest()
 
 
 @lru_cache(maxsize=64)
@@ -68,14 +97,15 @@ def stored(raw: bytes) -> Piece:
     return Stored(raw)
 
 
-def join_gzip(pieces: Iterable[Piece]) -> bytes:
+def join_gzip(pieces: Sequence[Piece]) -> bytes:
     """The joined text as one gzip member."""
-    parts, crc, length = [_HEADER], 0, 0
+    length = sum([piece.size for piece in pieces])
+    trailer = struct.pack("<II", _joined_crc(pieces), length & 0xFFFFFFFF)
+    return b"".join([_HEADER, *[piece.deflated for piece in pieces], _LAST_BLOCK, trailer])
+
+
+def _joined_crc(pieces: Sequence[Piece]) -> int:
+    crc = 0
     for piece in pieces:
-        size = len(piece.raw)
-        parts.append(piece.deflated)
-        crc = isal_zlib.crc32_combine(crc, piece.crc, size)
-        length += size
-    parts.append(_LAST_BLOCK)
-    parts.append(struct.pack("<II", crc, length & 0xFFFFFFFF))
-    return b"".join(parts)
+        crc = isal_zlib.crc32_combine(crc, piece.crc, piece.size)
+    return crc

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.storage import MemoryStorage, Storage
+from limits.storage import Storage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from rest_server.counters import Counters
 from rest_server.errors import Problem
 from runtime.api_keys import ApiKey
 from runtime.clock import Clock
@@ -38,15 +39,15 @@ class Allowance:
     remaining: int
     reset_s: int
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> list[tuple[str, str]]:
         """The standard's draft and the names everybody used before it."""
-        return {
-            "RateLimit-Policy": f'"{self.policy}";q={self.limit};w={WINDOW_S}',
-            "RateLimit": f'"{self.policy}";r={self.remaining};t={self.reset_s}',
-            "X-RateLimit-Limit": str(self.limit),
-            "X-RateLimit-Remaining": str(self.remaining),
-            "X-RateLimit-Reset": str(self.reset_s),
-        }
+        return [
+            ("RateLimit-Policy", f'"{self.policy}";q={self.limit};w={WINDOW_S}'),
+            ("RateLimit", f'"{self.policy}";r={self.remaining};t={self.reset_s}'),
+            ("X-RateLimit-Limit", str(self.limit)),
+            ("X-RateLimit-Remaining", str(self.remaining)),
+            ("X-RateLimit-Reset", str(self.reset_s)),
+        ]
 
 
 class Limiter:
@@ -55,7 +56,7 @@ class Limiter:
     def __init__(
         self, settings: RestSettings, usage: Usage, clock: Clock, storage: Storage | None = None
     ) -> None:
-        self._counters = SlidingWindowCounterRateLimiter(storage or MemoryStorage())
+        self._counters = SlidingWindowCounterRateLimiter(storage or Counters(clock))
         self._per_key = RateLimitItemPerMinute(settings.requests_per_minute)
         self._open = RateLimitItemPerMinute(settings.open_per_minute)
         self._failed = RateLimitItemPerMinute(settings.failed_auth_per_minute)
@@ -134,4 +135,4 @@ def _first(own: int | None, by_tier: int | None) -> int | None:
 
 
 def _refused(allowance: Allowance) -> Problem:
-    return Problem(429, headers={**allowance.headers(), "Retry-After": str(allowance.reset_s)})
+    return Problem(429, headers={**dict(allowance.headers()), "Retry-After": str(allowance.reset_s)})

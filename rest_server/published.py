@@ -103,10 +103,10 @@ class Published:
 
     def _hotkey_pieces(self, audience: Audience, last: Piece) -> list[Piece]:
         pieces: list[Piece] = []
-        for book, dashboard in self._by_returns(audience):
+        for _, dashboard in self._by_returns(audience):
             if pieces:
                 pieces.append(_COMMA)
-            pieces += (book.name, dashboard.piece, last)
+            pieces.append(dashboard.member(last))
         return pieces
 
     def _by_returns(self, audience: Audience) -> list[tuple[Book, Dashboard]]:

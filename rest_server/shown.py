@@ -99,6 +99,10 @@ class Held:
     def pair_id(self) -> str:
         return self.record.trade_pair[0]
 
+    def repriced(self, live: Shown) -> Held:
+        """The same with another live view (``dataclasses.replace`` is ten times slower)."""
+        return Held(self.record, self.share, self.is_vanta, live, self.delayed, self.next_ms)
+
     @property
     def is_settled(self) -> bool:
         """Whether prices no longer matter to either view."""

@@ -57,6 +57,7 @@ class Usage:
         self._database = apsw.Connection(str(directory / f"{worker}{SUFFIX}"))
         self._database.set_busy_timeout(2000)
         self._database.execute(_SCHEMA)
+        self._day_number = clock.now_ms() // DAY_MS
         self._today = day_of(clock.now_ms())
         self._totals = self._stored(self._today)
         self._is_failing = False
@@ -104,9 +105,9 @@ class Usage:
         self._is_failing = True
 
     def _turn_day(self) -> None:
-        day = day_of(self._clock.now_ms())
-        if day != self._today:
-            self._today, self._totals = day, {}
+        now_ms = self._clock.now_ms()
+        if now_ms // DAY_MS != self._day_number:
+            self._day_number, self._today, self._totals = now_ms // DAY_MS, day_of(now_ms), {}
 
     def _stored(self, day: str) -> dict[str, Counts]:
         rows = self._database.execute(

@@ -18,14 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rest_server.documents import Document
-from rest_server.gzip_join import STORED_MAX, Piece, join_gzip, stored
+from rest_server.gzip_join import STORED_MAX, Joined, Piece, join_gzip, stored
 from rest_server.http_server import HttpServer
 from rest_server.negotiation import choose_encoding, has_current
 from tests.rest_server.live import Connection
 from tests.rest_server.world import HOUR, World, bearer, fill, position
 
 pieces = st.lists(
-    st.one_of(st.binary(max_size=300).map(Piece), st.binary(max_size=20).map(stored)), max_size=8
+    st.recursive(
+        st.one_of(st.binary(max_size=300).map(Piece), st.binary(max_size=20).map(stored)),
+        lambda inner: st.lists(inner, max_size=3).map(Joined),
+        max_leaves=6,
+    ),
+    max_size=6,
 )
 
 
