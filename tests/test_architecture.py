@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,34 @@ def test_relative_imports_are_not_used() -> None:
         for path in (ROOT / package).rglob("*.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             assert not any(isinstance(n, ast.ImportFrom) and n.level for n in ast.walk(tree)), path
+
+
+def test_nobody_but_its_door_imports_eth_account() -> None:
+    """It lifts the recursion limit, which would turn a nested payload into a crash of the process."""
+    for package in MAY_IMPORT:
+        for path in (ROOT / package).rglob("*.py"):
+            if path != ROOT / "venues" / "ethereum.py":
+                assert not {i for i in imports_of(path) if i.split(".")[0] in ("eth_account", "py_ecc")}, path
+
+
+DEEP = """
+import sys
+from runtime.clock import FakeClock
+from venues.venue import NAMES, load
+from venues.errors import Broken
+from venues.numbers import decode
+import msgspec
+for name in NAMES:
+    load(name).sandbox(seed=1, accounts=1, origin_ms=1_700_000_000_000, clock=FakeClock())
+assert sys.getrecursionlimit() == 1000, sys.getrecursionlimit()
+try:
+    decode("part", b"[" * 10_000_000, msgspec.json.Decoder())
+except (Broken, RecursionError):
+    print("survived")
+"""
+
+
+def test_a_deeply_nested_answer_does_not_kill_a_process_that_signs() -> None:
+    done = subprocess.run([sys.executable, "-c", DEEP], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert done.stdout == "survived\n", done.stderr

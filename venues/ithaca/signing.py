@@ -14,11 +14,11 @@ from typing import Any, Final
 from Crypto.Hash import SHA256
 from Crypto.PublicKey import RSA
 from Crypto.Signature import pkcs1_15
-from eth_account import Account
-from eth_account.messages import SignableMessage, encode_typed_data
 from eth_keys.exceptions import BadSignature
 from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
+
+from venues.ethereum import Account, SignableMessage, encode_typed_data
 
 DOMAIN: Final = {"name": "Ithaca", "version": "0.1"}
 DOMAIN_TYPE: Final = [{"name": "name", "type": "string"}, {"name": "version", "type": "string"}]
