@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import Gauge
 
 from journal import checkpoint, retention, witness
-from journal.entry import CorruptError, Entry, JournalError, UnavailableError
+from journal.entry import Entry, JournalError, UnavailableError
 from journal.fold import catch_up
 from journal.layout import boot_state, open_journal, open_marks
 from journal.marks import MarkStore
@@ -139,7 +139,7 @@ def keep(frame: Worker) -> int:
             keeper.step()
             alive()
         keeper.close()
-    except CorruptError as error:
+    except JournalError as error:
         sys.stderr.write(f"keeper: {error}\n")
         return 1
     finally:

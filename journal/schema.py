@@ -75,6 +75,8 @@ def check_format(connection: apsw.Connection, path: Path) -> None:
     """Raise when the file is not a journal of this format."""
     with explained(path):
         if connection.pragma("application_id") != APPLICATION_ID:
+            if is_empty(connection):
+                raise UnavailableError(f"{path} is being made by another process: try again")
             raise CorruptError(f"{path} is not a journal")
         if connection.pragma("user_version") != FORMAT:
             raise UnavailableError(f"{path} was written by a newer version: update this program")

@@ -20,6 +20,7 @@ from tests.journal.faults import FaultyDisk
 from tests.journal.support import entries_of
 
 APPENDS = 30
+CALLS = 470  # writes and syncs the script makes, about
 WAL_PAGES = 40  # so that writing back to the main file happens in the middle of the script
 
 
@@ -107,7 +108,7 @@ def main(directory: Path, how: str, points: str, seed: int) -> None:
         total += 1
     if points != "all":
         source = random.Random(seed)
-        for at in sorted(source.sample(range(1, 900), int(points))):
+        for at in sorted(source.sample(range(1, CALLS), int(points))):
             total += run_once(directory, at, how, seed)
     sys.stdout.write(f"{how}: {total - 1} cuts, seed {seed}\n")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from journal.entry import POSITIONS, Draft, Entry, Epoch, Page
+from journal.entry import POSITIONS, Draft, Entry, Epoch, Page, Reader
 from journal.store import KeyHead, Store
 from runtime.clock import FakeClock
 
@@ -33,7 +33,7 @@ def fill(journal: Store, count: int, stream: str = POSITIONS) -> None:
         journal.append(drafts[first : first + 100])
 
 
-def entries_of(journal: Store, stream: str = POSITIONS, after: int = 0) -> list[Entry]:
+def entries_of(journal: Reader, stream: str = POSITIONS, after: int = 0) -> list[Entry]:
     """Every kept entry of a stream after a number, page by page."""
     found: list[Entry] = []
     while (page := journal.read(stream, after)).entries:

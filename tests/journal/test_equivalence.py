@@ -22,7 +22,7 @@ from journal.entry import (
     JournalError,
 )
 from journal.memory import MemoryJournal
-from journal.sqlite import SqliteJournal
+from journal.sqlite import Origin, SqliteJournal
 from journal.store import Store
 from journal.verify import verify
 from runtime.clock import FakeClock
@@ -72,7 +72,9 @@ class Stores(RuleBasedStateMachine):
             store.close()
         memory = MemoryJournal.open_at(base, source.epoch(), clock=self._clocks[0])
         path = self._directory / "replica" / "journal.sqlite3"
-        self._stores = (memory, SqliteJournal.open_at(path, base, source.epoch(), clock=self._clocks[1]))
+        origin = Origin(source.epoch(), base)
+        disk = SqliteJournal(path, clock=self._clocks[1], synchronous="NORMAL", origin=origin)
+        self._stores = (memory, disk)
 
     @rule(items=st.lists(drafts, max_size=6))
     def append(self, items: list[Draft]) -> None:
@@ -148,4 +150,4 @@ class Stores(RuleBasedStateMachine):
 
 
 TestEquivalence = Stores.TestCase
-TestEquivalence.settings = settings(max_examples=150, stateful_step_count=30)
+TestEquivalence.settings = settings(max_examples=80, stateful_step_count=30)

@@ -56,7 +56,7 @@ def test_four_writers_and_two_followers_agree_on_every_number(tmp_path: Path) ->
 
 
 def test_writers_killed_at_random_moments_lose_and_repeat_nothing(tmp_path: Path) -> None:
-    kill_writers(tmp_path, kills=int(os.environ.get("VANTA_QUICK_KILLS", "12")))
+    kill_writers(tmp_path, kills=12)
 
 
 @pytest.mark.soak
