@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat requirements.lock requirements-dev.lock | cksum | cut -d' ' -f1)
 
-.PHONY: help setup run test sdk soak lint types bench lock clean
+.PHONY: help setup run test soak slice lint bench lock clean
 
 help:  ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,10 @@ test: setup  ## Run the test suite
 
 soak: setup  ## Run the long counts (under an hour)
 	$(BIN)/python -m pytest -m soak --timeout 3600
+
+slice: setup  ## Run the soak with small counts (about ten minutes)
+	VANTA_SOAK_KILLS=40 VANTA_SOAK_WS_KILLS=40 VANTA_SOAK_STACK_KILLS=4 VANTA_SOAK_CUTS=40 \
+		timeout 900 $(BIN)/python -m pytest -m soak --timeout 900
 
 lint: setup  ## Check style and types
 	$(BIN)/ruff format --check .
