@@ -16,6 +16,7 @@ from validator.tiers import REALTIME_TIER
 
 SERVICE: Final = "ValidatorRestServer"
 SILENT_MS: Final = 10_000  # a worker beats every second; ten missed beats are no coincidence
+OPERATOR_TIER: Final = 200  # accounts and their problems are the operator's business
 _RUNNING: Final = "running"
 
 
@@ -36,7 +37,9 @@ def health(here: Services, key: ApiKey | None) -> Health:
         warnings=warnings(here),
     )
     if key is not None and key.tier >= REALTIME_TIER:
-        _add_details(found, here, facts)
+        _add_sequences(found, here)
+    if key is not None and key.tier >= OPERATOR_TIER:
+        found.facts = facts
     return found
 
 
@@ -56,10 +59,9 @@ def _worker(facts: dict[str, Any], now_ms: int) -> WorkerHealth:
     )
 
 
-def _add_details(found: Health, here: Services, facts: dict[str, dict[str, Any]]) -> None:
+def _add_sequences(found: Health, here: Services) -> None:
     published = here.source.current()
     if published is not None:
         found.epoch = published.epoch
         found.sequence = published.live.sequence
         found.sequences = dict(published.vector)
-    found.facts = facts

@@ -66,11 +66,17 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection that remembers since when its unfinished request is under way."""
+    """A connection that remembers since when its unfinished request is under way.
+
+    The first request counts from the moment of connecting.
+    """
 
     task_class = Task
     error_task_class = RefusalTask
-    unfinished_since: float | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.unfinished_since: float | None = time.time()
 
     def received(self, data: bytes) -> bool:
         taken = bool(super().received(data))

@@ -168,7 +168,10 @@ class WorkerHealth(msgspec.Struct, kw_only=True):
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """``degraded``: some worker is silent or not running. The last four only with a tier-100 key."""
+    """``degraded``: some worker is silent or not running.
+
+    Numbers and epoch only with a tier-100 key, the workers' own ``facts`` only with a tier-200 key.
+    """
 
     status: Literal["healthy", "degraded"]
     service: str

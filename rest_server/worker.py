@@ -7,6 +7,8 @@ whole one again, which is better than half of one.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -96,11 +98,12 @@ def main(worker: Worker) -> int:
     journal, marks = _open(worker)
     keys = KeyWatcher(settings.api_keys, worker.clock)
     usage = Usage(settings.data_dir / "usage", worker.name, worker.clock)
-    state = checkpoint.boot(journal, settings.checkpoint_dir)
-    appending = Appending(journal, lambda: open_journal(settings, clock=worker.clock))
-    registry = Registry(appending, state)  # before the follower, who moves the State on
-    follower = Follower(journal, marks, state, worker.clock, settings.repo_version)
-    follower.boot()
+    with _explained():
+        state = checkpoint.boot(journal, settings.checkpoint_dir)
+        appending = Appending(journal, lambda: open_journal(settings, clock=worker.clock))
+        registry = Registry(appending, state)  # before the follower, who moves the State on
+        follower = Follower(journal, marks, state, worker.clock, settings.repo_version)
+        follower.boot()
     source = FollowerThread(follower, journal.doorbell(), settings.rest)
     services = Services(
         settings=settings,
@@ -153,14 +156,21 @@ def _serve(worker: Worker, source: FollowerThread, server: HttpServer, keys: Key
     return ExitCode.OK
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A journal that cannot be read is one clear line, and starting again does not help."""
+    try:
+        yield
+    except JournalError as error:
+        raise CannotStart(str(error)) from None
+
+
 def _open(worker: Worker) -> tuple[SqliteReader, MarkStore]:
     path = worker.settings.journal_path
-    try:
+    with _explained():
         if not path.is_file():
             SqliteJournal(path, clock=worker.clock).close()  # nobody has written yet: an empty history
         return SqliteReader(path), MarkStore(worker.settings.marks_path)
-    except JournalError as error:
-        raise CannotStart(str(error)) from None
 
 
 def _addresses(settings: RestSettings) -> Addresses:

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 from flask import Blueprint, request
 
-from journal.entry import LEDGER, ORDERS, PAGE_ENTRIES, POSITIONS, REGISTRY, UnavailableError
+from journal.entry import LEDGER, ORDERS, PAGE_ENTRIES, POSITIONS, REGISTRY
 from rest_server import models
 from rest_server.answers import Small
 from rest_server.auth import current_key
@@ -57,8 +57,6 @@ def events() -> Small:
         found = read_events(services().open_reader(), asked)
     except Refused as refused:
         raise _gone(refused) from None
-    except UnavailableError:
-        raise Problem(503, headers={"Retry-After": "1"}) from None
     return _ndjson(found) if _wants_ndjson() else _json(found, asked.stream)
 
 

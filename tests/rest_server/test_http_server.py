@@ -149,6 +149,18 @@ def test_a_request_that_never_ends_is_cut_off() -> None:
     pytest.fail("the connection was still open")
 
 
+def test_a_connection_that_says_nothing_is_closed() -> None:
+    with serving(hello, request_timeout_s=1.0) as server, Connection(server.port, timeout_s=8) as connection:
+        assert connection.is_at_end()
+
+
+def test_a_connection_that_has_spoken_may_rest() -> None:
+    with serving(hello, request_timeout_s=1.0) as server, Connection(server.port) as connection:
+        assert connection.ask("GET", "/").status == 200
+        assert not connection.has_more(2.5)
+        assert connection.ask("GET", "/").status == 200
+
+
 def test_drain_finishes_what_is_running_and_takes_nothing_new() -> None:
     entered, leave = threading.Event(), threading.Event()
 

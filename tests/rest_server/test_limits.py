@@ -9,8 +9,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from limits import RateLimitItemPerMinute
+from limits.strategies import FixedWindowRateLimiter
 
 from rest_server.addresses import Addresses, is_loopback, rate_unit
+from rest_server.counters import Counters
 from rest_server.limits import KNOWN_MAX, KNOWN_S, KnownPairs
 from runtime.api_key_file import key_id_of, parse
 from runtime.clock import FakeClock
@@ -167,3 +170,50 @@ def test_known_pairs_are_bounded_and_age() -> None:
     assert not pairs.has("a", "k")
     clock.advance(KNOWN_S)
     assert not pairs.has("5", "k")
+
+
+@given(
+    st.integers(1, 5),
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b"]), st.sampled_from([0.0, 0.5, 7.0, 29.0, 61.0, 200.0])),
+        max_size=60,
+    ),
+)
+def test_no_minute_sees_more_than_twice_the_limit_and_an_idle_one_is_free(
+    limit: int, hits: list[tuple[str, float]]
+) -> None:
+    """The sliding counter estimates; it never lets more through than a plain window's worst case."""
+    clock = FakeClock()
+    counters = Counters(clock)
+    taken: dict[str, list[float]] = {"a": [], "b": []}
+    for key, wait in hits:
+        clock.advance(wait)
+        now = clock.monotonic()
+        recent = [at for at in taken[key] if at > now - 120]
+        if counters.acquire_sliding_window_entry(key, limit, 60):
+            taken[key].append(now)
+        else:
+            assert recent, "refused without any hit in two windows"
+        assert len([at for at in taken[key] if at > now - 60]) <= 2 * limit
+        assert len([at for at in taken[key] if int(at / 60) == int(now / 60)]) <= limit
+
+
+def test_counters_do_not_grow_for_ever() -> None:
+    clock = FakeClock()
+    counters = Counters(clock)
+    for n in range(1000):
+        counters.acquire_sliding_window_entry(str(n), 1, 60)
+    clock.advance(200)
+    counters.acquire_sliding_window_entry("new", 1, 60)
+
+    assert len(counters) == 1
+
+
+def test_counters_serve_the_librarys_other_strategy_too() -> None:
+    clock = FakeClock()
+    limiter = FixedWindowRateLimiter(Counters(clock))
+    item = RateLimitItemPerMinute(2)
+
+    assert [limiter.hit(item, "x") for _ in range(3)] == [True, True, False]
+    clock.advance(60)
+    assert limiter.hit(item, "x")

@@ -221,3 +221,18 @@ def test_a_data_directory_that_is_a_file_is_one_clear_line(directory: Path) -> N
 
     assert code == ExitCode.CANNOT_BOOT
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("at", ["header", "entry"])
+def test_a_damaged_journal_is_one_clear_line(directory: Path, at: str) -> None:
+    put(directory, "one")
+    path = directory / "data" / "journal" / "journal.sqlite3"
+    content = bytearray(path.read_bytes())
+    start = 100 if at == "header" else content.index(b'{"position":') + 50
+    content[start : start + 90] = b"\xa5" * 90
+    path.write_bytes(content)
+    code, text = refusal(directory, "--api-rest-port", "0")
+
+    assert code == ExitCode.CANNOT_BOOT
+    assert "journal" in text.strip().splitlines()[-1]
+    assert "Traceback" not in text
