@@ -112,6 +112,13 @@ def test_any_header_is_understood_or_ignored(header: str) -> None:
     assert has_current(header, 'W/"x"') in (True, False)
 
 
+def unzstd(body: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(body)
+
+
+UNPACK: dict[str, Callable[[bytes], bytes]] = {"identity": bytes, "gzip": gzip.decompress, "zstd": unzstd}
+
+
 @pytest.fixture
 def filled(world: World) -> World:
     """A world whose answers are large enough to be compressed, and larger than one write."""
@@ -135,15 +142,10 @@ def test_every_coding_on_the_wire_is_the_same_answer(filled: World, live: HttpSe
             assert answer.status == 200
             assert answer.headers.get("content-encoding", "identity") == coding
             assert answer.headers["vary"] == "Authorization, Accept-Encoding"
-            body = {"identity": bytes, "gzip": gzip.decompress, "zstd": unzstd}[coding](answer.body)
-            found = json.loads(body)
+            found = json.loads(UNPACK[coding](answer.body))
             found.pop("timestamp", None)
             seen.append(found)
     assert seen[0] == seen[1] == seen[2]
-
-
-def unzstd(body: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompressobj().decompress(body)
 
 
 def test_without_accept_encoding_nothing_is_compressed(filled: World, live: HttpServer) -> None:
