@@ -37,13 +37,15 @@ _log = structlog.get_logger()
 
 class Book:
     """Every account. ``through_ms``: the last boundary that all have passed (None: none yet);
-    ``positions``: the sequence up to which positions were taken; ``tick_ms``: the newest tick."""
+    ``positions``: the sequence up to which positions were taken; ``tick_ms``: the newest tick; ``is_dirty``:
+    something came in that no work has looked at yet."""
 
     def __init__(self, marks: Marks, rules: Rules) -> None:
         self.accounts: dict[str, Account] = {}
         self.through_ms: int | None = None
         self.positions = 0
         self.tick_ms = 0
+        self.is_dirty = False
         self._rules = rules
         self._tapes = Tapes(marks)
 
@@ -70,7 +72,9 @@ class Book:
         except _UNREADABLE as error:
             _log.warning("position not counted", sequence=entry.sequence, problem=str(error))
             return
-        self._account(position.miner_hotkey).take(curve_of(position))
+        account = self._account(position.miner_hotkey)
+        account.take(curve_of(position))
+        self.is_dirty = self.is_dirty or account.dirty_ms is not None
 
     def work(self, tick_ms: int) -> Iterator[Work]:
         """Bring everything up to a tick, piece by piece.
@@ -88,7 +92,7 @@ class Book:
             for end_ms in range(through_ms + self._rules.span_ms, last_ms + 1, self._rules.span_ms):
                 yield from self._boundary(end_ms)
         yield from self._extend(tick_ms)
-        self.tick_ms = tick_ms
+        self.tick_ms, self.is_dirty = tick_ms, False
 
     def _corrections(self, through_ms: int) -> Iterator[Work]:
         dirty = [account for account in self._in_order() if account.dirty_ms is not None]
