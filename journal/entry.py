@@ -34,6 +34,9 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     ``identity`` are the bytes that decide "same content as the key's last entry": the body without
     what follows the mark or the observation time. None means the whole body. ``expected_last`` is the
     sequence the key's last entry must have (0: the key must be new; ``ANY``: no check).
+
+    ``is_guard``: nothing is written for this draft; it only holds the whole append to ``expected_last``,
+    and its result carries the number of the key's last entry (0: there is none).
     """
 
     stream: str
@@ -41,6 +44,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     identity: bytes | None = None
     expected_last: int = ANY
+    is_guard: bool = False
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False):

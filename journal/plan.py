@@ -40,6 +40,7 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     content: bytes
     identity: bytes
     expected_last: int
+    is_guard: bool = False
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +78,8 @@ def prepare(drafts: Sequence[Draft], streams: Collection[str]) -> list[Prepared]
         draft.key.encode()
         content = digest(draft.body)
         identity = content if draft.identity is None else digest(draft.identity)
-        prepared.append(Prepared(draft.stream, draft.key, draft.body, content, identity, draft.expected_last))
+        expected = (draft.expected_last, draft.is_guard)
+        prepared.append(Prepared(draft.stream, draft.key, draft.body, content, identity, *expected))
     return prepared
 
 
@@ -98,6 +100,10 @@ def plan(
     for draft in prepared:
         stream, key = where = draft.stream, draft.key
         before = known.get(where)
+        if draft.is_guard:
+            _check_expected(draft, before)
+            results.append(Appended(stream, 0 if before is None else before.sequence, False))
+            continue
         if before is not None and _same(draft, before, body_of):
             results.append(Appended(stream, before.sequence, False))
             continue
