@@ -2,8 +2,8 @@
 
 Rule 1: after a hotkey's elimination no position of it is written through here, however the writers race:
 every append carries a guard per hotkey, which is looked at in the transaction that writes.
-Rule 2: what is turned away is not lost. What the venue still holds becomes ``residual|<hotkey>|<uuid>`` in
-the registry, where only the newest of each position counts.
+Rule 2: what is turned away is not lost. What the venue still holds becomes ``residual|<hotkey>|<lot>`` in
+the registry, where only the newest of each lot (the venue's position id, else its instrument) counts.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import msgspec
 from journal.entry import POSITIONS, REGISTRY, Appended, ConflictError, Draft, UnavailableError, Writer
 from validator.eliminated import key_of
 from validator.registry import ABSENT, ATTEMPTS, Registry
-from vanta_api.records import decode_position_message, encode
+from vanta_api.records import Position, decode_position_message, encode
 
-RESIDUAL: Final = "residual|"  # <hotkey>|<position uuid>
+RESIDUAL: Final = "residual|"  # <hotkey>|<lot>
 
 
 class Residual(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue says about a position that the rules closed. Amounts are exact decimal strings."""
+    """What a venue holds of a hotkey that is out. Amounts are exact decimal strings."""
 
     position_uuid: str
     trade_pair_id: str
@@ -35,7 +35,7 @@ class Residual(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResidualMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of a ``registry`` entry with key ``residual|<hotkey>|<position uuid>``."""
+    """Body of a ``registry`` entry with key ``residual|<hotkey>|<lot>``."""
 
     residual: Residual
 
@@ -73,7 +73,7 @@ class Gate:
 
     def _append(self, drafts: Sequence[Draft], shut: set[str]) -> list[Appended]:
         guards = [_guard(hotkey) for hotkey in sorted(_hotkeys(drafts) - shut)]
-        sent = [draft if _hotkey(draft) not in shut else residual_draft(draft) for draft in drafts]
+        sent = [draft if _hotkey(draft) not in shut else _turned_away(draft) for draft in drafts]
         results = self._journal.append([*guards, *sent])[len(guards) :]
         return [
             done if _hotkey(draft) not in shut else Appended(POSITIONS, 0, False)
@@ -94,9 +94,12 @@ def _hotkeys(drafts: Sequence[Draft]) -> set[str]:
     return {hotkey for draft in drafts if (hotkey := _hotkey(draft)) is not None}
 
 
-def residual_draft(draft: Draft) -> Draft:
-    """The registry fact that a turned-away position becomes."""
-    position = decode_position_message(draft.body).position
+def _turned_away(draft: Draft) -> Draft:
+    return residual_draft(decode_position_message(draft.body).position)
+
+
+def residual_draft(position: Position) -> Draft:
+    """The registry fact that says what the venue holds of this position."""
     facts = position.venue
     residual = Residual(
         position_uuid=position.position_uuid,
@@ -109,9 +112,10 @@ def residual_draft(draft: Draft) -> Draft:
         is_closed=position.is_closed_position,
         observed_ms=facts.observed_ms if facts else None,
     )
-    body = encode(ResidualMessage(residual=residual))
-    identity = encode(msgspec.structs.replace(residual, observed_ms=None))
-    return Draft(REGISTRY, RESIDUAL + draft.key, body, identity)
+    lot = f"{facts.name}:{facts.position_id or facts.instrument}" if facts else position.position_uuid
+    key = f"{RESIDUAL}{position.miner_hotkey}|{lot}"
+    identity = encode(msgspec.structs.replace(residual, position_uuid="", observed_ms=None))
+    return Draft(REGISTRY, key, encode(ResidualMessage(residual=residual)), identity)
 
 
 def residuals(registry: Registry, hotkey: str) -> list[dict[str, Any]]:

@@ -13,10 +13,13 @@ import structlog
 
 from journal.entry import ORDERS, POSITIONS, REGISTRY
 from journal.layout import boot_state, open_journal, open_marks
+from journal.sqlite import SqliteJournal
 from journal.state import State
 from runtime.clock import Clock
 from runtime.settings import AccountSettings, Settings, VenueSettings
 from runtime.worker import BEAT_EVERY_S, CannotStart, Worker
+from validator.gate import Gate
+from validator.registry import Registry
 from vanta_api.records import (
     AccountSizeMessage,
     Position,
@@ -60,12 +63,21 @@ def assembled(
     """A poller on the journal of ``settings``, caught up; everything is closed on the way out."""
     journal, marks = open_journal(settings), open_marks(settings)
     try:
-        tracked = restore(venue.name, own, boot_state(settings, journal))
-        yield Poller(venue, client, own, tracked, Sink(journal, marks, settings.repo_version), clock)
+        tracked, registry = _begin(settings, venue.name, own, journal)
+        sink = Sink(Gate(journal, registry), marks, settings.repo_version)
+        yield Poller(venue, client, own, tracked, sink, clock)
     finally:
         client.close()
         marks.close()
         journal.close()
+
+
+def _begin(
+    settings: Settings, venue: str, own: VenueSettings, journal: SqliteJournal
+) -> tuple[list[Tracked], Registry]:
+    """What the journal knows of the accounts, and the registry to go on with; the State itself is let go."""
+    state = boot_state(settings, journal)
+    return restore(venue, own, state), Registry(journal, state)
 
 
 def effective(venue: Venue, configured: VenueSettings) -> VenueSettings:
