@@ -13,6 +13,7 @@ unnoticed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import socket
@@ -171,7 +172,10 @@ class HttpServer:
     def _in_loop(self, work: Callable[[], None]) -> None:
         """Run ``work`` in the thread that owns the sockets."""
         if self._loop.is_alive():
-            self._listeners[0].trigger.pull_trigger(work)
+            # The work is queued before the bell is rung: a loop that was awake may have done it, and closed
+            # the bell with everything else, by then.
+            with contextlib.suppress(OSError):
+                self._listeners[0].trigger.pull_trigger(work)
 
     def _stop_listening(self) -> None:
         for listener in self._listeners:
