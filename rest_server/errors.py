@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from flask import Flask, Response
+from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from journal.entry import UnavailableError
@@ -29,6 +29,7 @@ TEXTS: Final[dict[int, tuple[str, str]]] = {
     405: ("method_not_allowed", "Method not allowed"),
     406: ("not_acceptable", "Not acceptable"),
     408: ("request_timeout", "The request did not arrive in time"),
+    409: ("conflict", "Conflict with what is there already"),
     410: ("gone", "These entries are gone"),
     413: ("body_too_large", "Request body too large"),
     414: ("uri_too_long", "Request address too long"),
@@ -96,9 +97,15 @@ def _answer_http(error: HTTPException) -> Response:
 def _answer_unavailable(error: UnavailableError) -> Response:
     """The journal takes nothing now (full disk, replica): nothing was written, the client may try again."""
     _log.warning("the journal is not available", problem=str(error), request_id=request_ids.current())
-    return _answer_problem(Problem(503, headers={"Retry-After": "1"}))
+    return _answer_problem(Problem(503, _own_sentence(503), headers={"Retry-After": "1"}))
 
 
 def _answer_crash(error: Exception) -> Response:
     """Flask has logged the exception with its traceback; the client learns only the request's id."""
-    return _answer_problem(Problem(500))
+    return _answer_problem(Problem(500, _own_sentence(500)))
+
+
+def _own_sentence(status: int) -> str | None:
+    """What the present route says instead of the usual sentence, if it has one (``operation.says``)."""
+    sentences: dict[int, str] = g.get("sentences", {})
+    return sentences.get(status)

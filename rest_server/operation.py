@@ -4,7 +4,7 @@ Rule: whatever a decorator enforces it also writes into the route's ``Operation`
 is made from; so the document cannot promise what the route does not do.
 
 Used from the outside in: route, ``needs_key`` or ``open_to_all``, ``needs_tier``, ``query``, ``takes``,
-``answers``, ``fails``; the function's docstring is the description.
+``answers``, ``fails``, ``says``; the function's docstring is the description.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from flask import Response
+from flask import Response, g
 
 from rest_server import auth
 from rest_server.answers import JSON, Answer, respond
@@ -185,5 +185,21 @@ def fails(status: int, text: str | None = None) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         operation_of(view).fails(status, text)
         return view
+
+    return decorate
+
+
+def says(status: int, text: str) -> Callable[[Callable[Arguments, Answer]], Callable[Arguments, Answer]]:
+    """This route's own sentence for a failure that the view does not raise itself (500, 503)."""
+
+    def decorate(view: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+        operation_of(view).fails(status, text)
+
+        @wraps(view)
+        def noted(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+            g.sentences = {**g.get("sentences", {}), status: text}
+            return view(*args, **kwargs)
+
+        return noted
 
     return decorate
