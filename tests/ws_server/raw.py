@@ -141,6 +141,9 @@ class RawClient:
     def next(self) -> Frame | None:
         """The next frame, or None at the end of the stream (also when it was cut)."""
         while not self._frames:
+            self._frames = split(self._buffer)  # first: a frame may have come together with the handshake
+            if self._frames:
+                break
             try:
                 data = self.socket.recv(65536)
             except ConnectionError:
@@ -148,7 +151,6 @@ class RawClient:
             if not data:
                 return None
             self._buffer += data
-            self._frames = split(self._buffer)
         return self._frames.pop(0)
 
     def hear(self) -> dict[str, Any]:

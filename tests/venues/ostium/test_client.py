@@ -200,7 +200,7 @@ def test_history_is_read_page_by_page_and_beyond_what_skip_reaches(
     monkeypatch.setattr("venues.ostium.client._read_pages", lambda *_: None)
     paged = live.fetch()
 
-    assert len([name for name in paged.parts if name.startswith("settled.")]) > 6
+    assert len([name for name in paged.parts if name.startswith("settled.")]) > 4
     assert normalise(paged).fills == whole.fills
 
 
