@@ -179,6 +179,62 @@ class ValidatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     poll_s: Annotated[float, msgspec.Meta(gt=0, le=5)] = 0.5
 
 
+class CollateralSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Collateral and asset selection.
+
+    ``enabled``: whether the ``/collateral`` routes are there (else 503). ``backend``: ``local`` keeps
+    balances in the journal, ``chain`` in a contract. ``balance_max``: theta that count, and that a balance
+    may reach; ``usd_per_theta``: account size that one theta is worth. ``asset_classes``: those that may be
+    selected. ``ss58_prefix``: network of addresses that are accepted. ``vault_coldkey``: address that
+    deposits go to.
+
+    Local: ``metadata_file``: the runtime's metadata (version 14, bytes or hex), without which no deposits
+    are taken; ``genesis_hash``: the chain's; ``owners_file``: JSON object of hotkeys and their coldkeys, in
+    addition to those who deposited first.
+
+    Chain: ``node_url``: JSON-RPC of a Substrate node; ``evm_url``, ``evm_chain_id``, ``contract``: JSON-RPC,
+    chain id and address of the collateral contract; ``vault_hotkey``: where deposited stake is kept;
+    ``vault_secret`` (URI, mnemonic or seed of the vault's coldkey), ``contract_secret`` (key of the
+    contract's owner): ``env:NAME`` or ``file:PATH``; without both of them the server only reads.
+    ``timeout_s`` for one call; ``inclusion_s`` until a transaction must be in a block; ``finalized``: wait
+    until that block is final; ``operations`` that may wait for a chain at once; ``balance_cache_s``: how
+    long a balance is believed.
+    """
+
+    enabled: bool = True
+    backend: Literal["local", "chain"] = "local"
+    balance_max: Annotated[float, msgspec.Meta(gt=0, le=1e9)] = 1000.0
+    usd_per_theta: Annotated[float, msgspec.Meta(gt=0)] = 500.0
+    asset_classes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("crypto", "forex")
+    ss58_prefix: Annotated[int, msgspec.Meta(ge=0, le=16383)] = 42
+    vault_coldkey: str | None = None
+    metadata_file: str | None = None
+    genesis_hash: str | None = None
+    owners_file: str | None = None
+    node_url: str | None = None
+    evm_url: str | None = None
+    evm_chain_id: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    contract: str | None = None
+    vault_hotkey: str | None = None
+    vault_secret: str | None = None
+    contract_secret: str | None = None
+    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
+    inclusion_s: Annotated[float, msgspec.Meta(gt=0)] = 90.0
+    finalized: bool = False
+    operations: Annotated[int, msgspec.Meta(ge=1)] = 4
+    balance_cache_s: Annotated[float, msgspec.Meta(ge=0)] = 5.0
+
+    def __post_init__(self) -> None:
+        needed = {
+            "local": ("genesis_hash", "vault_coldkey") if self.metadata_file else (),
+            "chain": ("node_url", "evm_url", "evm_chain_id", "contract", "vault_coldkey", "vault_hotkey"),
+        }[self.backend]
+        if missing := [name for name in needed if getattr(self, name) is None]:
+            raise ValueError(f"the {self.backend} backend also needs {', '.join(missing)}")
+        if (self.vault_secret is None) != (self.contract_secret is None):
+            raise ValueError("vault_secret and contract_secret go together")
+
+
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The venue sandboxes that ``--sandbox`` starts: ``accounts`` per venue, all drawn from ``seed``."""
 
@@ -204,6 +260,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rest: RestSettings = RestSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     validator: ValidatorSettings = ValidatorSettings()
+    collateral: CollateralSettings = CollateralSettings()
 
     @property
     def journal_path(self) -> Path:
@@ -378,6 +435,7 @@ def _fields_at(key: str) -> tuple[str, ...]:
         "rest": RestSettings,
         "websocket": WebSocketSettings,
         "validator": ValidatorSettings,
+        "collateral": CollateralSettings,
     }
     if key.startswith("venues"):
         return (AccountSettings if "accounts" in key else VenueSettings).__struct_fields__
