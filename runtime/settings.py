@@ -235,6 +235,54 @@ class CollateralSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             raise ValueError("vault_secret and contract_secret go together")
 
 
+class RulesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Challenge period and eliminations; the defaults are Vanta's.
+
+    Fields:
+        enabled: whether hotkeys are promoted, demoted and eliminated by these rules. Without, eliminations
+            that an operator asks for are still carried out.
+        drawdown_percent: from this loss below its highest value on a hotkey is eliminated, in any bucket.
+        challenge_minimum_days: complete trading days before a hotkey can enter the main competition.
+        challenge_days, probation_days, plagiarism_days: longest stay in each bucket; over it, eliminated.
+        promotion_rank: size of the main competition, per class of assets.
+        subaccount_days, subaccount_gain_percent, subaccount_drawdown_percent: the challenge of an entity's
+            subaccount: within these days that gain, without that drawdown.
+        default_asset_class: class in which a hotkey that selected none is ranked (unset: in none).
+        minimum_collateral_usd: account sizes that collateral made are penalised below this.
+        check_s: seconds between two looks at drawdowns; ``challenge_check_s``: at ranks and time limits.
+    """
+
+    enabled: bool = True
+    drawdown_percent: Annotated[float, msgspec.Meta(gt=0, le=100)] = 10.0
+    challenge_minimum_days: Annotated[int, msgspec.Meta(ge=0)] = 61
+    challenge_days: Annotated[float, msgspec.Meta(gt=0)] = 90.0
+    probation_days: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    plagiarism_days: Annotated[float, msgspec.Meta(ge=0)] = 14.0
+    promotion_rank: Annotated[int, msgspec.Meta(ge=0)] = 25
+    subaccount_days: Annotated[float, msgspec.Meta(gt=0)] = 90.0
+    subaccount_gain_percent: Annotated[float, msgspec.Meta(gt=0)] = 3.0
+    subaccount_drawdown_percent: Annotated[float, msgspec.Meta(gt=0, le=100)] = 6.0
+    default_asset_class: str | None = None
+    minimum_collateral_usd: Annotated[float, msgspec.Meta(ge=0)] = 150_000.0
+    check_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    challenge_check_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+
+
+class EmissionsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where emissions are read from. Without a source every figure about emissions is null.
+
+    Fields:
+        source: a file, or an http(s) URL, with JSON as ``validator.debt.emissions`` describes it.
+        api_key: ``env:NAME`` or ``file:PATH`` of a bearer token for the URL.
+        refresh_s: seconds between two looks; ``timeout_s``: longest wait for the URL.
+    """
+
+    source: str | None = None
+    api_key: str | None = None
+    refresh_s: Annotated[float, msgspec.Meta(ge=1)] = 600.0
+    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+
+
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The venue sandboxes that ``--sandbox`` starts: ``accounts`` per venue, all drawn from ``seed``."""
 
@@ -260,6 +308,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rest: RestSettings = RestSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     validator: ValidatorSettings = ValidatorSettings()
+    rules: RulesSettings = RulesSettings()
+    emissions: EmissionsSettings = EmissionsSettings()
     collateral: CollateralSettings = CollateralSettings()
 
     @property
@@ -435,6 +485,8 @@ def _fields_at(key: str) -> tuple[str, ...]:
         "rest": RestSettings,
         "websocket": WebSocketSettings,
         "validator": ValidatorSettings,
+        "rules": RulesSettings,
+        "emissions": EmissionsSettings,
         "collateral": CollateralSettings,
     }
     if key.startswith("venues"):
