@@ -48,7 +48,10 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One key's rights. ``id`` is safe to log; ``expires_ms`` is the first moment it no longer works."""
+    """One key's rights. ``id`` is safe to log; ``expires_ms`` is the first moment it no longer works.
+
+    ``entity``: the entity hotkey that a derived key belongs to; None for the keys of the file.
+    """
 
     id: str
     user: str
@@ -58,6 +61,7 @@ class ApiKey:
     scopes: frozenset[str] = SCOPES
     trade_pairs: TradePairs = "all"
     quota: Quota = Quota()
+    entity: str | None = None
 
     def allows(self, scope: str) -> bool:
         """Whether the key may be used for ``scope`` (``rest``, ``ws`` or ``trade``)."""

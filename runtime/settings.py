@@ -283,6 +283,45 @@ class EmissionsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
 
 
+class PeerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another node that is told of new subaccounts.
+
+    ``url``: its REST address, https (http only on this machine). ``api_key``: ``env:NAME`` or ``file:PATH``
+    of a tier-200 key of that node.
+    """
+
+    url: str
+    api_key: str
+
+
+class EntitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Entities and their subaccounts.
+
+    Fields:
+        enabled: whether the entity routes are there (else 503).
+        max_subaccounts: active subaccounts of an entity that says nothing; ``max_subaccounts_limit``: the
+            most that an entity may ask for.
+        account_size: USD that a subaccount is measured against where its creation says nothing;
+            ``asset_class`` likewise.
+        api_key_secret: ``env:NAME`` or ``file:PATH`` of the secret that entities' API keys are derived from,
+            at least 32 characters (default: a random file in ``data_dir``). A new one revokes them all.
+        peers: nodes that are told of every subaccount created here; ``peer_timeout_s`` for one call,
+            ``peer_retry_s``: longest wait before the next attempt.
+        close_after_s: an elimination whose positions are still open after this long is completed.
+    """
+
+    enabled: bool = True
+    max_subaccounts: Annotated[int, msgspec.Meta(ge=1)] = 500
+    max_subaccounts_limit: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    account_size: Annotated[float, msgspec.Meta(gt=0, le=1e15)] = 100_000.0
+    asset_class: Annotated[str, msgspec.Meta(min_length=1)] = "crypto"
+    api_key_secret: str | None = None
+    peers: list[PeerSettings] = []
+    peer_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    peer_retry_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    close_after_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0
+
+
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The venue sandboxes that ``--sandbox`` starts: ``accounts`` per venue, all drawn from ``seed``."""
 
@@ -308,6 +347,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rest: RestSettings = RestSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     validator: ValidatorSettings = ValidatorSettings()
+    entities: EntitySettings = EntitySettings()
     rules: RulesSettings = RulesSettings()
     emissions: EmissionsSettings = EmissionsSettings()
     collateral: CollateralSettings = CollateralSettings()
@@ -488,7 +528,10 @@ def _fields_at(key: str) -> tuple[str, ...]:
         "rules": RulesSettings,
         "emissions": EmissionsSettings,
         "collateral": CollateralSettings,
+        "entities": EntitySettings,
     }
+    if key.startswith("entities.peers"):
+        return PeerSettings.__struct_fields__
     if key.startswith("venues"):
         return (AccountSettings if "accounts" in key else VenueSettings).__struct_fields__
     return kinds.get(key, Settings).__struct_fields__
@@ -517,6 +560,25 @@ def _check(settings: Settings) -> None:
                 f"venues.{name}: poll_interval_s, timeout_s and requests_per_s must be above 0"
             )
     _check_validator(settings)
+    _check_entities(settings)
+
+
+def _check_entities(settings: Settings) -> None:
+    entities = settings.entities
+    for number, peer in enumerate(entities.peers):
+        if not _PEER_URL.match(peer.url):
+            raise SettingsError(
+                f"setting entities.peers[{number}].url = {peer.url!r}: allowed is https://, or http:// on"
+                " this machine"
+            )
+    if entities.max_subaccounts > entities.max_subaccounts_limit:
+        raise SettingsError(
+            f"setting entities.max_subaccounts = {entities.max_subaccounts}: allowed is up to"
+            f" max_subaccounts_limit, {entities.max_subaccounts_limit}"
+        )
+
+
+_PEER_URL: Final = re.compile(r"https://[^/]|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)")
 
 
 def _check_validator(settings: Settings) -> None:

@@ -1,0 +1,109 @@
+"""What other nodes have not confirmed yet: a cursor per peer over the creations in the registry.
+
+Rule 1: nothing is queued. A subaccount that was created here and lies after a peer's cursor is owed to it;
+so a crash between creation and delivery forgets nothing.
+Rule 2: the cursor moves only past what the peer answered for, in the order of creation. Delivery is at least
+once; receivers know a creation by its uuid.
+Rule 3: what was told by a peer is not passed on, so two nodes may name each other.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from validator.entities.hotkeys import synthetic_hotkey
+from validator.entities.records import SUBACCOUNT, Status, Subaccount, Term, decode_subaccount
+from validator.registry import ABSENT, Registry
+from vanta_api.records import encode
+
+PEER: Final = "peer|"  # <digest of the peer's URL>
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of a ``registry`` entry with key ``peer|<digest>``: everything up to ``confirmed`` is done with.
+
+    ``refused`` counts creations that the peer will never take (it has another uuid for the id).
+    """
+
+    url: str
+    confirmed: int = 0
+    refused: int = 0
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What one node tells another about a subaccount."""
+
+    entity_hotkey: str
+    subaccount_id: int
+    subaccount_uuid: str
+    synthetic_hotkey: str
+    created_at_ms: int
+    account_size: float
+    asset_class: str
+    status: Status = "active"
+    hl_address: str | None = None
+    payout_address: str | None = None
+    terms: dict[str, Term] = {}
+
+
+_progress: Final = msgspec.json.Decoder(Progress)
+
+
+def tell(record: Subaccount) -> Told:
+    """The subaccount as it is sent."""
+    fields = {name: getattr(record, name) for name in Subaccount.__struct_fields__ if name != "origin"}
+    return Told(synthetic_hotkey=record.synthetic_hotkey, **fields)
+
+
+def heard(told: Told) -> Subaccount | None:
+    """The subaccount that was told of; None when its name is not made of its entity and id."""
+    if told.synthetic_hotkey != synthetic_hotkey(told.entity_hotkey, told.subaccount_id):
+        return None
+    fields = {name: getattr(told, name) for name in Told.__struct_fields__ if name != "synthetic_hotkey"}
+    return Subaccount(origin="peer", **fields)
+
+
+class Outbox:
+    """What is owed to one peer. Not shared between threads. Every method may raise JournalError."""
+
+    def __init__(self, registry: Registry, url: str) -> None:
+        self._registry, self._url = registry, url
+        self._key = PEER + blake2b(url.encode(), digest_size=16).hexdigest()
+        self._seen = -1  # registry number at which nothing was owed
+
+    def open(self) -> None:
+        """Make sure that progress can be kept. Raises UnavailableError on a journal that takes nothing."""
+        if self._registry.get(self._key) is None:
+            self._registry.put(self._key, encode(Progress(url=self._url)), expected=ABSENT)
+
+    def progress(self) -> Progress:
+        """How far the peer is."""
+        fact = self._registry.get(self._key)
+        return Progress(url=self._url) if fact is None else _progress.decode(fact.body)
+
+    def owed(self, limit: int) -> list[tuple[int, Subaccount]]:
+        """The oldest creations that the peer has not answered for, with their numbers."""
+        head = self._registry.sequence
+        if head == self._seen:
+            return []
+        after = self.progress().confirmed
+        facts = [fact for fact in self._registry.with_prefix(SUBACCOUNT) if fact.sequence > after]
+        facts.sort(key=lambda fact: fact.sequence)
+        found = [(fact.sequence, decode_subaccount(fact.body).subaccount) for fact in facts]
+        owed = [(number, record) for number, record in found if record.origin == "here"]
+        if not owed:
+            self._seen = head
+        return owed[:limit]
+
+    def confirm(self, sequence: int, *, refused: int = 0) -> None:
+        """The peer answered for everything up to ``sequence``; ``refused`` of it with a no."""
+        before = self.progress()
+        after = msgspec.structs.replace(before, confirmed=sequence, refused=before.refused + refused)
+        self._registry.put(self._key, encode(after), expected=self._number())
+
+    def _number(self) -> int:
+        fact = self._registry.get(self._key)
+        return ABSENT if fact is None else fact.sequence
