@@ -12,7 +12,7 @@ from flask_compress import Compress
 
 from rest_server import access_log, errors
 from rest_server.documents import COMPRESS_FROM
-from rest_server.routes import checkpoint, events, miners, orders, system, trade_pairs
+from rest_server.routes import assets, checkpoint, collateral, events, miners, orders, system, trade_pairs
 from rest_server.services import EXTENSION, Services
 
 BLUEPRINTS: Final = (
@@ -21,6 +21,8 @@ BLUEPRINTS: Final = (
     trade_pairs.blueprint,
     checkpoint.blueprint,
     events.blueprint,
+    collateral.blueprint,
+    assets.blueprint,
     system.blueprint,
 )
 

@@ -17,6 +17,8 @@ from runtime.api_keys import KeyTable
 from runtime.clock import Clock
 from runtime.settings import Settings
 from runtime.usage import Usage
+from validator.assets import Assets
+from validator.collateral.service import Collateral
 from validator.registry import Registry
 
 EXTENSION = "vanta-rest"
@@ -56,6 +58,8 @@ class Services:
     metagraph: Metagraph
     open_reader: Callable[[], Reader]
     registry: Registry
+    collateral: Collateral
+    assets: Assets
     warnings: list[str] = field(default_factory=list)
 
 

@@ -25,6 +25,7 @@ from journal.sqlite import SqliteJournal
 from rest_server.addresses import Addresses
 from rest_server.app import create_app
 from rest_server.appending import Appending
+from rest_server.drawdowns import Drawdowns
 from rest_server.follower import Follower
 from rest_server.http_server import HttpServer
 from rest_server.limits import Limiter
@@ -36,6 +37,9 @@ from runtime.exit_codes import ExitCode
 from runtime.settings import RestSettings
 from runtime.usage import Usage
 from runtime.worker import CannotStart, Worker
+from validator.assets import Assets
+from validator.collateral.service import Collateral
+from validator.collateral.setup import SetupError, open_collateral
 from validator.registry import Registry
 
 BEAT_S: Final = 1.0
@@ -105,6 +109,7 @@ def main(worker: Worker) -> int:
         follower = Follower(journal, marks, state, worker.clock, settings.repo_version)
         follower.boot()
     source = FollowerThread(follower, journal.doorbell(), settings.rest)
+    drawdowns = Drawdowns(journal, state, source)  # before the source starts, who moves the State on
     services = Services(
         settings=settings,
         clock=worker.clock,
@@ -116,6 +121,8 @@ def main(worker: Worker) -> int:
         metagraph=Metagraph(_path(settings.rest.metagraph_file), worker.clock),
         open_reader=lambda: journal,  # every thread gets a connection of its own inside
         registry=registry,
+        collateral=_collateral(worker, registry, drawdowns),
+        assets=Assets(registry, settings.collateral.asset_classes, worker.clock),
     )
     server = HttpServer(create_app(services), settings.api_host, settings.api_rest_port, settings.rest)
     keys.start()
@@ -127,6 +134,7 @@ def main(worker: Worker) -> int:
     source.stop()
     keys.stop()
     usage.close()
+    services.collateral.backend.close()
     appending.close()
     return code
 
@@ -171,6 +179,13 @@ def _open(worker: Worker) -> tuple[SqliteReader, MarkStore]:
         if not path.is_file():
             SqliteJournal(path, clock=worker.clock).close()  # nobody has written yet: an empty history
         return SqliteReader(path), MarkStore(worker.settings.marks_path)
+
+
+def _collateral(worker: Worker, registry: Registry, drawdowns: Drawdowns) -> Collateral:
+    try:
+        return open_collateral(worker.settings, registry, worker.clock, drawdowns)
+    except SetupError as error:
+        raise CannotStart(str(error)) from None
 
 
 def _addresses(settings: RestSettings) -> Addresses:

@@ -20,6 +20,7 @@ from journal.memory import MemoryJournal
 from journal.state import State
 from rest_server.addresses import Addresses
 from rest_server.app import create_app
+from rest_server.drawdowns import Drawdowns
 from rest_server.follower import Follower
 from rest_server.limits import Limiter
 from rest_server.metagraph import Metagraph
@@ -29,6 +30,9 @@ from runtime.api_key_file import KeyTable, parse
 from runtime.clock import Clock, FakeClock
 from runtime.settings import RestSettings, Settings
 from runtime.usage import Usage
+from tests.validator.collateral.people import collateral_settings
+from validator.assets import Assets
+from validator.collateral.setup import open_collateral
 from validator.positions import identity, order_identity, rebuild
 from validator.registry import Registry
 from vanta_api.records import (
@@ -184,9 +188,8 @@ class World:
     settings_changes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.settings = Settings(
-            data_dir=self.directory / "data", rest=self.rest, **dict(self.settings_changes)
-        )
+        changes = {"collateral": collateral_settings(self.directory), **self.settings_changes}
+        self.settings = Settings(data_dir=self.directory / "data", rest=self.rest, **changes)
         self.journal = MemoryJournal(clock=self.clock)
         self.marks = MarkStore(self.directory / "marks.sqlite3")
         self.usage = Usage(self.directory / "usage", "rest", self.clock)
@@ -210,6 +213,8 @@ class World:
 
     def services(self) -> Services:
         metagraph = self.rest.metagraph_file
+        registry = Registry(self.journal)
+        drawdowns = Drawdowns(self.journal, State(), self.source)
         return Services(
             settings=self.settings,
             clock=self.clock,
@@ -220,7 +225,9 @@ class World:
             source=self.source,
             metagraph=Metagraph(Path(metagraph) if metagraph else None, self.clock),
             open_reader=lambda: self.journal,
-            registry=Registry(self.journal),
+            registry=registry,
+            collateral=open_collateral(self.settings, registry, self.clock, drawdowns),
+            assets=Assets(registry, self.settings.collateral.asset_classes, self.clock),
         )
 
     def close(self) -> None:
@@ -234,6 +241,15 @@ class World:
     @property
     def now(self) -> int:
         return self.clock.now_ms()
+
+    def post(self, path: str, body: Any, key: str | None = None, **more: Any) -> Any:
+        """POST a JSON value (bytes: as they are) with a key or without."""
+        headers = bearer(key) if key is not None else {}
+        if isinstance(body, bytes):
+            return self.client.post(
+                path, data=body, headers=headers, **{"content_type": "application/json", **more}
+            )
+        return self.client.post(path, json=body, headers=headers, **more)
 
     def get(self, path: str, key: str | None = "k100", **headers: str) -> Any:
         """GET with a key; header names have ``_`` for ``-``."""
