@@ -27,8 +27,8 @@ class AssetSelection(msgspec.Struct, frozen=True):
 
     hotkey: str
     asset_class: str
-    coldkey: str
-    time_ms: int
+    coldkey: str | None = None  # unknown of a selection that came with a checkpoint
+    time_ms: int = 0
 
 
 _decoder = msgspec.json.Decoder(AssetSelection)

@@ -7,6 +7,7 @@ Rule 2: the account size goes out in the same transaction as the balance that it
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Final, Literal
 
 import msgspec
@@ -18,7 +19,8 @@ from validator.registry import Fact, Registry, draft, sequence_of
 from vanta_api.records import AccountSizeMessage, AccountSizeRecord, encode
 
 COLLATERAL: Final = "collateral|"
-ACCOUNT_SIZE: Final = "account_size|"
+ACCOUNT_SIZE: Final = "account_size|"  # the newest record, also for hotkeys without collateral
+ACCOUNT_SIZES: Final = "account_sizes|"  # records that came with a checkpoint
 
 Kind = Literal["deposit", "withdrawal", "slash", "look"]
 
@@ -34,6 +36,15 @@ class Movement(msgspec.Struct, frozen=True):
     reference: str | None = None
 
 
+class Size(msgspec.Struct, frozen=True):
+    """An account size in USD (and theta) that counts from ``valid_date_timestamp`` on; times in ms."""
+
+    account_size: float
+    account_size_theta: float
+    update_time_ms: int
+    valid_date_timestamp: int
+
+
 class Account(msgspec.Struct, frozen=True):
     """Body of a ``collateral|<hotkey>`` fact: rao, and account sizes, oldest first.
 
@@ -47,18 +58,21 @@ class Account(msgspec.Struct, frozen=True):
     open: tuple[str, ...] = ()
 
 
+class _Sizes(msgspec.Struct):
+    """What the three kinds of facts say about account sizes."""
+
+    records: tuple[Size, ...] = ()
+    account_sizes: tuple[Size, ...] = ()
+    account_size: Size | None = None
+
+
 _decoder = msgspec.json.Decoder(Account)
-_size_decoder = msgspec.json.Decoder(AccountSizeMessage)
+_sizes = msgspec.json.Decoder(_Sizes)
 
 
 def read_account(body: bytes) -> Account:
     """Read a ``collateral|`` fact. Raises msgspec.DecodeError."""
     return _decoder.decode(body)
-
-
-def read_size(body: bytes) -> AccountSizeRecord:
-    """Read an ``account_size|`` fact. Raises msgspec.DecodeError."""
-    return _size_decoder.decode(body).account_size
 
 
 class Accounts:
@@ -84,14 +98,17 @@ class Accounts:
             )
         return drafts
 
-    def sizes(self) -> dict[str, tuple[AccountSizeRecord, ...]]:
+    def sizes(self) -> dict[str, list[Size]]:
         """Account sizes of every hotkey, oldest first. Raises JournalError."""
-        found: dict[str, tuple[AccountSizeRecord, ...]] = {}
-        for fact in self.registry.with_prefix(ACCOUNT_SIZE):
-            record = read_size(fact.body)
-            found[record.hotkey] = (record,)
-        for fact in self.registry.with_prefix(COLLATERAL):
-            account = read_account(fact.body)
-            if account.records:
-                found[account.hotkey] = account.records
-        return found
+        found: defaultdict[str, dict[Size, None]] = defaultdict(dict)  # in order, each once
+        for kind in (ACCOUNT_SIZES, COLLATERAL, ACCOUNT_SIZE):
+            for fact in self.registry.with_prefix(kind):
+                said = _sizes.decode(fact.body)
+                newest = (said.account_size,) if said.account_size else ()
+                all_of_them = (*said.account_sizes, *said.records, *newest)
+                found[fact.key.removeprefix(kind)].update(dict.fromkeys(all_of_them))
+        return {hotkey: sorted(sizes, key=_age) for hotkey, sizes in found.items() if sizes}
+
+
+def _age(size: Size) -> tuple[int, int]:
+    return size.valid_date_timestamp, size.update_time_ms

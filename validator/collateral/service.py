@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from validator.collateral.accounts import Accounts
+from validator.collateral.accounts import Accounts, Size
 from validator.collateral.backend import (
     BalanceError,
     CollateralBackend,
@@ -30,7 +30,6 @@ from validator.collateral.rules import (
 )
 from validator.nonces import Nonces
 from validator.signing import Address, address_of, is_signed
-from vanta_api.records import AccountSizeRecord
 
 WITHDRAWAL_FIELDS: Final = ("amount", "miner_coldkey", "miner_hotkey", "nonce", "timestamp")
 
@@ -139,7 +138,7 @@ class Collateral:
         """
         return self.backend.slash(hotkey, slash_of(self.balance(hotkey), proportion, self._accounts.limits))
 
-    def account_sizes(self) -> dict[str, tuple[AccountSizeRecord, ...]]:
+    def account_sizes(self) -> dict[str, list[Size]]:
         """Account sizes of every hotkey, oldest first. Raises UnavailableError."""
         return self._accounts.sizes()
 
