@@ -4,7 +4,6 @@
 - ``directory``: who is registered now, read from the registry.
 - ``clerk``: every change, as one compare-and-set.
 - ``keys``: API keys that are derived, not stored. ``outbox``: what other nodes have not confirmed yet.
-- ``closing``: what an elimination does to open positions. ``payout``: what a subaccount earned.
 
 ``validator.eliminated.is_blocked`` says who is out; ``validator.gate`` keeps venues to it.
 """

@@ -10,14 +10,13 @@ Rule 3: a subaccount and the account size it was given appear together.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from journal.entry import REGISTRY, Draft
 from runtime.clock import Clock
-from validator import eliminated
-from validator.eliminated import EliminationMessage
 from validator.entities import rules
 from validator.entities.directory import Entities
 from validator.entities.records import (
@@ -39,12 +38,15 @@ from vanta_api.records import AccountSizeMessage, AccountSizeRecord, encode
 
 SIZE: Final = "account_size|"  # <hotkey>
 
+PutOut = Callable[[str, str], bool]
+"""Eliminates a hotkey for a reason, with everything that belongs to it; False when it is out already."""
+
 
 class Clerk:
     """Changes entities. Threads may share it; every method may raise UnavailableError."""
 
     def __init__(self, registry: Registry, clock: Clock, defaults: Defaults) -> None:
-        self._registry, self._clock, self._defaults = registry, clock, defaults
+        self.registry, self.clock, self._defaults = registry, clock, defaults
         self.entities = Entities(registry)
 
     def register(self, entity: Entity, receipt: str | None = None) -> Entity:
@@ -56,7 +58,7 @@ class Clerk:
             body = encode(EntityMessage(entity=made))
             return [draft(key, body, expected=ABSENT), *_receipt(receipt, Receipt(use="register", made=key))]
 
-        self._registry.transact(make)
+        self.registry.transact(make)
         return entity
 
     def create(self, wanted: Creation, receipt: str | None = None) -> Standing:
@@ -70,31 +72,21 @@ class Clerk:
                 found.append(before)
                 return []
             entity = self.entities.entity(wanted.entity_hotkey)
-            now_ms = self._clock.now_ms()
+            now_ms = self.clock.now_ms()
             made = rules.created(entity, wanted, self._defaults, subaccount_uuid, now_ms)
             found.append(Standing(made))
             return [*_creation(made, wanted.account_size), *_receipt(receipt, _creation_receipt(made))]
 
-        self._registry.transact(make)
+        self.registry.transact(make)
         return found[0]
 
-    def eliminate(self, entity_hotkey: str, number: int, reason: str) -> tuple[Standing, bool]:
+    def eliminate(
+        self, entity_hotkey: str, number: int, reason: str, put_out: PutOut
+    ) -> tuple[Standing, bool]:
         """Put a subaccount out for good; returns it, and False when it was out already. Raises Refused."""
-        found: list[tuple[Standing, bool]] = []
-
-        def make() -> list[Draft]:
-            found.clear()
-            one = rules.found(self.entities.entity(entity_hotkey), entity_hotkey, number)
-            decided = rules.eliminated(one, reason, self._clock.now_ms())
-            if decided is None:
-                found.append((one, False))
-                return []
-            found.append((Standing(one.record, decided), True))
-            body = encode(EliminationMessage(elimination=decided))
-            return [draft(eliminated.key_of(decided.hotkey), body, expected=ABSENT)]
-
-        self._registry.transact(make)
-        return found[0]
+        one = rules.found(self.entities.entity(entity_hotkey), entity_hotkey, number)
+        is_new = one.elimination is None and put_out(one.record.synthetic_hotkey, reason)
+        return self.entities.subaccount(one.record.synthetic_hotkey) or one, is_new
 
     def set_endpoint(self, entity_hotkey: str, url: str, receipt: str | None = None) -> Entity:
         """Note where the entity can be reached. A receipt that was used already changes nothing.
@@ -106,7 +98,7 @@ class Clerk:
 
         def make() -> list[Draft]:
             found.clear()
-            fact, entity = self._registry.get(key), self.entities.entity(entity_hotkey)
+            fact, entity = self.registry.get(key), self.entities.entity(entity_hotkey)
             if entity is None:
                 raise Refused("missing", rules.ENTITY_NOT_FOUND.format(hotkey=entity_hotkey))
             if receipt is not None and self.entities.receipt(receipt) is not None:
@@ -117,7 +109,7 @@ class Clerk:
             used = _receipt(receipt, Receipt(use="endpoint", made=key))
             return [draft(key, body, expected=sequence_of(fact)), *used]
 
-        self._registry.transact(make)
+        self.registry.transact(make)
         return found[0]
 
     def receive(self, told: Subaccount) -> bool:
@@ -135,7 +127,7 @@ class Clerk:
                 return []
             return [*self._unknown_entity(entity, made), *_creation(made, made.account_size)]
 
-        self._registry.transact(make)
+        self.registry.transact(make)
         return is_new[0]
 
     def _made(self, receipt: str) -> Standing | None:
@@ -143,7 +135,7 @@ class Clerk:
         before = self.entities.receipt(receipt)
         if before is None:
             return None
-        fact = self._registry.get(before.made) if before.use == "create" else None
+        fact = self.registry.get(before.made) if before.use == "create" else None
         if fact is None:
             raise Refused("conflict", "This signature was used for something else")
         return self.entities.subaccount(hotkey_of(fact.key))

@@ -37,8 +37,9 @@ class Entities:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._decoded: dict[str, tuple[int, Any]] = {}
-        self._places: dict[str, str] = {}  # subaccount uuid → registry key
-        self._placed = 0  # the registry number up to which ``_places`` is whole
+        self._by_uuid: dict[str, str] = {}  # subaccount uuid → registry key
+        self._by_hl: dict[str, str] = {}  # Hyperliquid address in lower case → key of its newest subaccount
+        self._placed = 0  # the registry number up to which both are whole
 
     def entity(self, entity_hotkey: str) -> EntityStanding | None:
         """The entity with its subaccounts, or None."""
@@ -74,10 +75,11 @@ class Entities:
 
     def by_uuid(self, subaccount_uuid: str) -> Standing | None:
         """The subaccount of this uuid, or None."""
-        self._place()
-        key = self._places.get(subaccount_uuid)
-        fact = None if key is None else self._registry.get(key)
-        return None if fact is None else self.subaccount(self._record(fact).synthetic_hotkey)
+        return self._at(self._by_uuid, subaccount_uuid)
+
+    def by_hl_address(self, address: str) -> Standing | None:
+        """The newest subaccount of this Hyperliquid address, or None."""
+        return self._at(self._by_hl, address.lower())
 
     def active_hotkeys(self) -> list[str]:
         """Synthetic hotkeys of all subaccounts that trade."""
@@ -116,11 +118,20 @@ class Entities:
         value: Decoded = known[1]
         return value
 
+    def _at(self, places: dict[str, str], name: str) -> Standing | None:
+        self._place()
+        key = places.get(name)
+        fact = None if key is None else self._registry.get(key)
+        return None if fact is None else self.subaccount(self._record(fact).synthetic_hotkey)
+
     def _place(self) -> None:
         head = self._registry.sequence
         if head == self._placed:
             return
-        for fact in self._registry.with_prefix(SUBACCOUNT):
-            if fact.sequence > self._placed:
-                self._places[self._record(fact).subaccount_uuid] = fact.key
+        new = [fact for fact in self._registry.with_prefix(SUBACCOUNT) if fact.sequence > self._placed]
+        for fact in sorted(new, key=lambda fact: fact.sequence):
+            record = self._record(fact)
+            self._by_uuid[record.subaccount_uuid] = fact.key
+            if record.hl_address is not None:
+                self._by_hl[record.hl_address.lower()] = fact.key
         self._placed = head

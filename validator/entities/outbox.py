@@ -10,16 +10,20 @@ Rule 3: what was told by a peer is not passed on, so two nodes may name each oth
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from validator.entities.hotkeys import synthetic_hotkey
-from validator.entities.records import SUBACCOUNT, Status, Subaccount, Term, decode_subaccount
+from validator.entities.hotkeys import ID_MAX, LENGTH_MAX, synthetic_hotkey
+from validator.entities.records import SUBACCOUNT, Status, Subaccount, TermName, decode_subaccount
 from validator.registry import ABSENT, Registry
 from vanta_api.records import encode
 
 PEER: Final = "peer|"  # <digest of the peer's URL>
+
+
+SIZE_MAX: Final = 1e15  # USD
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,17 +40,17 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What one node tells another about a subaccount."""
 
-    entity_hotkey: str
-    subaccount_id: int
-    subaccount_uuid: str
-    synthetic_hotkey: str
-    created_at_ms: int
-    account_size: float
-    asset_class: str
+    entity_hotkey: Annotated[str, msgspec.Meta(min_length=1, max_length=LENGTH_MAX)]
+    subaccount_id: Annotated[int, msgspec.Meta(ge=0, le=ID_MAX)]
+    subaccount_uuid: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    synthetic_hotkey: Annotated[str, msgspec.Meta(min_length=3, max_length=LENGTH_MAX + 11)]
+    created_at_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    account_size: Annotated[float, msgspec.Meta(gt=0, le=SIZE_MAX)]
+    asset_class: Word
     status: Status = "active"
-    hl_address: str | None = None
-    payout_address: str | None = None
-    terms: dict[str, Term] = {}
+    hl_address: Word | None = None
+    payout_address: Word | None = None
+    terms: dict[TermName, Word | int | float] = {}
 
 
 _progress: Final = msgspec.json.Decoder(Progress)

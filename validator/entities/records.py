@@ -8,7 +8,7 @@ Rule 2: what is shown always has every key, with a numeric ``account_size`` and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
@@ -21,9 +21,10 @@ RECEIPT: Final = "receipt|"  # <digest of a signature or an idempotency key>
 
 Status = Literal["active", "admin", "failed"]
 ACTIVE: Final[tuple[Status, ...]] = ("active", "admin")  # these trade
-TERMS: Final = ("bucket", "pro_account_size", "eod_hwm_threshold", "intraday_drawdown_threshold")
 
+TermName = Literal["bucket", "pro_account_size", "eod_hwm_threshold", "intraday_drawdown_threshold"]
 Term = str | int | float
+TERMS: Final[tuple[TermName, ...]] = get_args(TermName)
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +53,7 @@ class Subaccount(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = "active"
     hl_address: str | None = None
     payout_address: str | None = None
-    terms: dict[str, Term] = {}
+    terms: dict[TermName, Term] = {}
     origin: Literal["here", "peer"] = "here"
 
     @property
@@ -154,7 +155,7 @@ def subaccount_row(one: Standing) -> dict[str, Any]:
         "asset_class": record.asset_class,
         "hl_address": record.hl_address,
         "payout_address": record.payout_address,
-        **record.terms,
+        **{name: record.terms[name] for name in TERMS if name in record.terms},
     }
 
 

@@ -9,9 +9,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from validator.eliminated import Elimination
 from validator.entities.hotkeys import ID_MAX, is_entity_hotkey
-from validator.entities.records import Entity, EntityStanding, Standing, Status, Subaccount, Term
+from validator.entities.records import Entity, EntityStanding, Standing, Status, Subaccount, Term, TermName
 
 NOT_AVAILABLE: Final = "Entity management not available"
 ALREADY_REGISTERED: Final = "Entity {hotkey} already registered"
@@ -57,7 +56,7 @@ class Creation(msgspec.Struct, frozen=True, kw_only=True):
     asset_class: str | None = None
     hl_address: str | None = None
     payout_address: str | None = None
-    terms: dict[str, Term] = {}
+    terms: dict[TermName, Term] = {}
     status: Status = "active"
 
 
@@ -110,13 +109,6 @@ def found(entity: EntityStanding | None, entity_hotkey: str, number: int) -> Sta
     if one is None:
         raise Refused("missing", NO_SUCH_SUBACCOUNT.format(number=number, hotkey=entity_hotkey))
     return one
-
-
-def eliminated(one: Standing, reason: str, at_ms: int) -> Elimination | None:
-    """The subaccount's elimination; None when it is out already."""
-    if one.elimination is not None:
-        return None
-    return Elimination(hotkey=one.record.synthetic_hotkey, reason=reason, elimination_initiated_time_ms=at_ms)
 
 
 def received(entity: EntityStanding | None, told: Subaccount, known: Standing | None) -> Subaccount | None:

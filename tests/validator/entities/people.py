@@ -6,10 +6,13 @@ from typing import Any, Final
 
 from journal.memory import MemoryJournal
 from runtime.clock import FakeClock
+from validator import eliminated
+from validator.eliminated import Elimination, EliminationMessage
 from validator.entities.clerk import Clerk
-from validator.entities.records import Entity
+from validator.entities.records import Entity, Standing
 from validator.entities.rules import Creation, Defaults
-from validator.registry import Registry, Store
+from validator.registry import ABSENT, Registry, Store
+from vanta_api.records import encode
 
 DEFAULTS: Final = Defaults(account_size=100_000.0, asset_class="crypto", max_subaccounts=500)
 HOTKEY: Final = "5GhDr3xyEntity"
@@ -38,3 +41,16 @@ def office(*hotkeys: str) -> Clerk:
     for hotkey in hotkeys or (HOTKEY,):
         clerk.register(entity(hotkey))
     return clerk
+
+
+def put_out(clerk: Clerk, hotkey: str, number: int, reason: str) -> tuple[Standing, bool]:
+    """Eliminate a subaccount without closing anything."""
+
+    def write(synthetic: str, why: str) -> bool:
+        at_ms = clerk.clock.now_ms()
+        row = Elimination(hotkey=synthetic, reason=why, elimination_initiated_time_ms=at_ms)
+        body = encode(EliminationMessage(elimination=row))
+        clerk.registry.put(eliminated.key_of(synthetic), body, expected=ABSENT)
+        return True
+
+    return clerk.eliminate(hotkey, number, reason, write)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from journal.entry import REGISTRY, UnavailableError
 from journal.memory import MemoryJournal
 from runtime.clock import FakeClock
-from tests.validator.entities.people import HOTKEY, OTHER, clerk_on, creation, entity, office
+from tests.validator.entities.people import HOTKEY, OTHER, clerk_on, creation, entity, office, put_out
 from validator import eliminated
 from validator.entities.records import entity_row, subaccount_row
 from validator.entities.rules import Refused
@@ -58,7 +58,7 @@ def test_only_active_subaccounts_count_towards_the_limit_and_ids_never_return() 
         clerk.create(creation())
     full = ("invalid", f"Entity {HOTKEY} has reached maximum subaccounts (2)")
     assert refusal(lambda: clerk.create(creation())) == full
-    clerk.eliminate(HOTKEY, 1, "r")
+    put_out(clerk, HOTKEY, 1, "r")
 
     assert clerk.create(creation()).record.subaccount_id == 2
     assert refusal(lambda: clerk.create(creation())) == full
@@ -119,8 +119,8 @@ def test_an_elimination_is_permanent_and_carries_its_time() -> None:
     clerk.register(entity())
     clerk.create(creation())
     clock.advance(5)
-    gone, is_new = clerk.eliminate(HOTKEY, 0, "poor_performance")
-    again, is_new_again = clerk.eliminate(HOTKEY, 0, "other")
+    gone, is_new = put_out(clerk, HOTKEY, 0, "poor_performance")
+    again, is_new_again = put_out(clerk, HOTKEY, 0, "other")
 
     assert (gone.status, gone.eliminated_at_ms, is_new) == ("eliminated", 6000, True)
     assert (again, is_new_again) == (gone, False)
@@ -134,8 +134,8 @@ def test_an_elimination_is_permanent_and_carries_its_time() -> None:
 
 def test_eliminating_what_is_not_there() -> None:
     clerk = office()
-    assert refusal(lambda: clerk.eliminate("nobody", 0, "r")) == ("missing", "Entity nobody not found")
-    assert refusal(lambda: clerk.eliminate(HOTKEY, 3, "r")) == (
+    assert refusal(lambda: put_out(clerk, "nobody", 0, "r")) == ("missing", "Entity nobody not found")
+    assert refusal(lambda: put_out(clerk, HOTKEY, 3, "r")) == (
         "missing",
         f"Subaccount 3 not found for entity {HOTKEY}",
     )
@@ -183,7 +183,7 @@ def test_an_entity_with_everything_it_has() -> None:
     clerk.register(entity(collateral_amount=5000.0, max_subaccounts=10, registered_at_ms=77))
     for _ in range(12):
         if len(clerk.entities.active_hotkeys()) == 10:
-            clerk.eliminate(HOTKEY, 0, "r")
+            put_out(clerk, HOTKEY, 0, "r")
         clerk.create(creation())
         if clerk.entities.subaccount(f"{HOTKEY}_10"):
             break
@@ -202,7 +202,7 @@ def test_subaccounts_are_found_by_hotkey_and_uuid() -> None:
     clerk = office(HOTKEY, "5GhDr3xyEntityLonger")  # one hotkey begins like the other
     made = clerk.create(creation()).record
     clerk.create(creation("5GhDr3xyEntityLonger"))
-    clerk.eliminate(HOTKEY, 0, "r")
+    put_out(clerk, HOTKEY, 0, "r")
 
     for found in (clerk.entities.subaccount(f"{HOTKEY}_0"), clerk.entities.by_uuid(made.subaccount_uuid)):
         assert found is not None
@@ -218,7 +218,7 @@ def test_who_may_place_orders() -> None:
     clerk = office()
     clerk.create(creation())
     clerk.create(creation())
-    clerk.eliminate(HOTKEY, 1, "r")
+    put_out(clerk, HOTKEY, 1, "r")
     reasons = {
         hotkey: clerk.entities.refusal_to_trade(hotkey)
         for hotkey in (HOTKEY, f"{HOTKEY}_0", f"{HOTKEY}_1", f"{HOTKEY}_2", "miner")
@@ -285,7 +285,7 @@ def test_ids_are_never_given_twice(steps: list[str]) -> None:
         elif step == "restart":
             clerk = clerk_on(journal)
         elif given_ids and step == "eliminate":
-            clerk.eliminate(HOTKEY, given_ids[-1], "r")
+            put_out(clerk, HOTKEY, given_ids[-1], "r")
         elif step == "receive":
             found = clerk.entities.entity(HOTKEY)
             assert found is not None

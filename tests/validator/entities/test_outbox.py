@@ -7,7 +7,7 @@ import pytest
 
 from journal.entry import UnavailableError
 from journal.memory import MemoryJournal
-from tests.validator.entities.people import HOTKEY, OTHER, clerk_on, creation, entity, office
+from tests.validator.entities.people import HOTKEY, OTHER, clerk_on, creation, entity, office, put_out
 from validator.entities.outbox import Outbox, heard, tell
 from validator.registry import Registry
 
@@ -36,7 +36,7 @@ def test_creations_are_owed_in_their_order_until_confirmed() -> None:
     box.confirm(box.owed(2)[-1][0], refused=1)
     assert names(box) == []
     assert box.progress().refused == 1
-    clerk.eliminate(HOTKEY, 0, "r")
+    put_out(clerk, HOTKEY, 0, "r")
     assert names(box) == []  # eliminations are every node's own
     clerk.create(creation())
     assert names(box) == [f"{HOTKEY}_2"]
