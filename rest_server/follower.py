@@ -16,30 +16,25 @@ from typing import Final
 import msgspec
 import structlog
 
-from journal.entry import DURABLE_STREAMS, ORDERS, POSITIONS, REGISTRY, Entry, Reader
+from journal.entry import DURABLE_STREAMS, LEDGER, ORDERS, POSITIONS, REGISTRY, Entry, Reader
 from journal.fold import TrimmedError, entries_after
 from journal.state import State
 from rest_server.bookkeeper import Bookkeeper
 from rest_server.delayed_prices import DelayedPrices, Marks
+from rest_server.ledger_books import LedgerKeeper
 from rest_server.order_keeper import OrderKeeper
 from rest_server.published import Published, Standing
+from rest_server.registered import ARCHIVED, RegistryKeeper, added
 from rest_server.shown import price_of
 from rest_server.tier_clock import TierClock
 from runtime.clock import Clock
 from validator.tiers import LAG_MS
-from vanta_api.records import (
-    AccountSizeMessage,
-    AccountSizeRecord,
-    decode_order_message,
-    decode_position_message,
-)
+from vanta_api.records import decode_order_message, decode_position_message
 
 PAGES_PER_TURN: Final = 20  # of one stream, before what is there is published
 ORDER_HISTORY_MS: Final = 7 * LAG_MS  # how far back states of orders are read at boot
 SEQUENCE_EVERY_S: Final = 1.0  # between two looks for the delayed sequence: late is safe
-ACCOUNT_SIZE: Final = "account_size|"  # keys of the registry entries about account sizes
 
-_account_size = msgspec.json.Decoder(AccountSizeMessage)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _log = structlog.get_logger()
 
@@ -54,7 +49,8 @@ class Follower:
         at_ms = self._tier_clock.now_ms()
         self._books = Bookkeeper(DelayedPrices(marks, at_ms), at_ms)
         self._orders = OrderKeeper(at_ms)
-        self._sizes: dict[str, tuple[AccountSizeRecord, ...]] = {}
+        self._registry = RegistryKeeper()
+        self._ledgers = LedgerKeeper()
         self._dropped_seen: dict[str, str] = {}
         self._mark_revision = -1
         self._delayed = Standing(0, None)
@@ -73,8 +69,8 @@ class Follower:
                         self._take(
                             Entry(stream, newest.sequence, key, newest.event_id, newest.time_ms, newest.body)
                         )
-            for hotkey, totals in self._state.totals.items():
-                self._books.set_totals(hotkey, totals)
+            for hotkey in self._state.totals:
+                self._set_totals(hotkey)
             while not self._read_some():
                 pass
             self._publish()
@@ -155,15 +151,23 @@ class Follower:
         record = decode_position_message(entry.body).position
         self._books.put(record)
         if record.miner_hotkey in self._state.totals:
-            self._books.set_totals(record.miner_hotkey, self._state.totals[record.miner_hotkey])
+            self._set_totals(record.miner_hotkey)
 
     def _take_order(self, entry: Entry) -> None:
         self._orders.put(decode_order_message(entry.body).order, entry.time_ms, is_first_ever=True)
 
     def _take_registry(self, entry: Entry) -> None:
-        if entry.key.startswith(ACCOUNT_SIZE):
-            record = _account_size.decode(entry.body).account_size
-            self._sizes = {**self._sizes, record.hotkey: (record,)}
+        self._registry.take(entry.key, entry.body)
+        kind, _, hotkey = entry.key.partition("|")
+        if kind == ARCHIVED:
+            self._set_totals(hotkey)
+
+    def _take_ledger(self, entry: Entry) -> None:
+        self._ledgers.take(entry.key, entry.body)
+
+    def _set_totals(self, hotkey: str) -> None:
+        totals = self._state.totals.get(hotkey, {})
+        self._books.set_totals(hotkey, added(totals, self._registry.archived(hotkey)))
 
     def _forget_dropped(self, stream: str) -> None:
         """Follow the State where it let go of keys: the newest of them stand last in ``dropped``."""
@@ -178,7 +182,7 @@ class Follower:
                 self._orders.drop(hotkey, uuid)
             else:
                 self._books.drop(hotkey, uuid)
-                self._books.set_totals(hotkey, self._state.totals.get(hotkey, {}))
+                self._set_totals(hotkey)
 
     def _orders_with_history(self) -> set[str]:
         """Take over the recent states of orders, up to the State; returns the keys that have any."""
@@ -212,6 +216,8 @@ class Follower:
     def _publish(self) -> None:
         is_different = self._books.settle()
         is_different |= self._orders.settle()
+        is_different |= self._registry.settle()
+        is_different |= self._ledgers.settle()
         dues = (self._books.next_ms(), self._orders.next_ms())
         until_ms = min((due for due in dues if due is not None), default=None)
         old = self._published
@@ -229,7 +235,9 @@ class Follower:
             delayed=self._delayed,
             books=dict(self._books.books),
             orders=dict(self._orders.books),
-            account_sizes=self._sizes,
+            registered=self._registry.registered,
+            ledgers=dict(self._ledgers.books),
+            ledger_bodies=self._ledgers.bodies,
             at_ms=at_ms,
             valid_until_ms=until_ms,
             version=self._version,
@@ -244,6 +252,7 @@ _TAKERS: Final[dict[str, Callable[[Follower, Entry], None]]] = {
     POSITIONS: Follower._take_position,
     ORDERS: Follower._take_order,
     REGISTRY: Follower._take_registry,
+    LEDGER: Follower._take_ledger,
 }
 
 

@@ -56,6 +56,11 @@ class Piece:
         """16 bytes that stand for ``raw``."""
         return hashlib.blake2b(self.raw, digest_size=16).digest()
 
+    @cached_property
+    def sha256(self) -> bytes:
+        """SHA-256 of ``raw``, for readers outside."""
+        return hashlib.sha256(self.raw).digest()
+
 
 class Stored(Piece):
     """A short text that is not worth compressing."""

@@ -56,6 +56,8 @@ HEADERS: Final[dict[str, tuple[str, Mapping[str, Any]]]] = {
         "Number of the newest positions entry in the answer (24 hours behind below tier 100).",
         _NUMBER,
     ),
+    "Repr-Digest": ("SHA-256 of the representation in its coding (RFC 9530).", _TEXT),
+    "Content-Digest": ("SHA-256 of the bytes of the body as sent (RFC 9530).", _TEXT),
     "X-Last-Sequence": ("Number to continue from.", _NUMBER),
     "X-Head-Sequence": ("Newest number given.", _NUMBER),
     "X-Has-More": ("`true` while there are more entries.", {"enum": ["true", "false"]}),
@@ -77,6 +79,7 @@ _RATE: Final = (
     "X-RateLimit-Reset",
 )
 _STATE: Final = ("ETag", "Last-Modified", "X-Epoch", "X-Sequence")
+_DIGESTS: Final = ("Repr-Digest", "Content-Digest")
 _EVENTS: Final = ("X-Epoch", "X-Last-Sequence", "X-Head-Sequence", "X-Has-More")
 _OF_STATUS: Final = {
     401: ("WWW-Authenticate",),
@@ -230,6 +233,8 @@ def _success(success: Success, operation: Operation) -> dict[str, Any]:
     names = [*_EVERY, *_RATE, *(_STATE if success.of_state else ())]
     if success.body is models.Events:
         names += _EVENTS
+    if success.body is models.Checkpoint:
+        names += _DIGESTS
     content = {
         media_type: {"schema": _schema(success.body) if media_type == "application/json" else dict(_TEXT)}
         for media_type in success.media_types
