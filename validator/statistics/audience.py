@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from validator.ledger.checkpoint import Ledger
+from validator.ledger.checkpoint import Bundle
 from validator.ledger.view import Ledgers
 from validator.positions import truncate
 from validator.statistics.facts import Facts
@@ -23,7 +23,7 @@ MarkThen = Callable[[str], Decimal | None]
 """Trade pair id → the price at the delayed moment."""
 
 
-def seen_bundle(ledgers: Ledgers, hotkey: str, tier: int, now_ms: int) -> dict[str, Ledger]:
+def seen_bundle(ledgers: Ledgers, hotkey: str, tier: int, now_ms: int) -> Bundle:
     """The hotkey's ledgers as a tier sees them; empty when it sees none."""
     before_ms = None if tier >= REALTIME_TIER else now_ms - LAG_MS
     return ledgers.bundle(hotkey, before_ms) or {}

@@ -12,7 +12,7 @@ import msgspec
 
 from tests.validator.ledger.stage import Event, Stage
 from tests.validator.ledger.world import DAY, HOUR, T0, VANTA_PAIRS, VENUE_PAIRS, MinuteMarks, history, walk
-from validator.ledger.checkpoint import Ledger
+from validator.ledger.checkpoint import Bundle
 from validator.ledger.shapes import to_bundle
 from validator.ledger.view import Ledgers
 from validator.statistics import Facts, StatisticsBook
@@ -31,7 +31,7 @@ class World:
     stage: Stage
     events: list[Event]
     positions: dict[str, list[Position]]
-    bundles: dict[str, dict[str, Ledger]]
+    bundles: dict[str, Bundle]
     facts: dict[str, Facts]
 
     @property
@@ -93,6 +93,6 @@ def world(seed: int, hotkeys: int, days: int, gaps: float = 0.9, pairs: Sequence
         stage.append(one)
     stage.turn(end)
     view = stage.ledgers()
-    bundles = {hotkey: view.bundle(hotkey) or {} for hotkey in sorted(positions)}
+    bundles: dict[str, Bundle] = {hotkey: view.bundle(hotkey) or {} for hotkey in sorted(positions)}
     facts = {hotkey: facts_of(rng, hotkey, end) for hotkey in bundles}
     return World(end, marks, stage, events, {hk: positions[hk] for hk in bundles}, bundles, facts)
