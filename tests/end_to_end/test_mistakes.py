@@ -106,10 +106,12 @@ def test_an_unreachable_venue_takes_nothing_down(tmp_path: Path) -> None:
         '[venues.o2]\npoll_interval_s = 0.3\nurls = { rest = ["http://127.0.0.1:9"] }\n'
         '[[venues.o2.accounts]]\naccount = "0x' + "ab" * 32 + '"\n'
     )
-    (tmp_path / "api_keys.json").write_text('{"me": {"key": "k100", "tier": 100}}')
+    (tmp_path / "api_keys.json").write_text(
+        '{"me": {"key": "k100", "tier": 100}, "admin": {"key": "k200", "tier": 200}}'
+    )
     with stack(tmp_path, "--config", str(tmp_path / "config.toml"), sandbox=False) as running:
         unwell = until(
-            lambda: running.get("/api/health")["facts"].get("poll-o2", {}).get("unwell"),
+            lambda: running.get("/api/health", 200)["facts"].get("poll-o2", {}).get("unwell"),
             20,
             "the account being named",
         )
