@@ -153,9 +153,8 @@ def test_a_position_written_between_look_and_append_is_closed_as_well() -> None:
     journal = MemoryJournal()
     journal.append(drafts(position("a", "a1", quantity="2")))
     arena = Arena(journal)
-    arena.journal.append = racing = _Racing(  # type: ignore[method-assign]
-        journal, [drafts(position("a", "a1", quantity="5")), drafts(position("a", "a2"))]
-    )
+    racing = _Racing(journal, [drafts(position("a", "a1", quantity="5")), drafts(position("a", "a2"))])
+    journal.append = racing  # type: ignore[assignment, method-assign]
     assert arena.keeper.eliminate("a", "ZOMBIE", None, T0)
 
     assert racing.waiting == []
@@ -171,10 +170,10 @@ class _Racing:
     def __init__(self, journal: MemoryJournal, others: list[list[Draft]]) -> None:
         self._append, self.waiting = journal.append, others
 
-    def __call__(self, wanted: Sequence[Draft]) -> list[Appended]:
+    def __call__(self, drafts: Sequence[Draft]) -> list[Appended]:
         if self.waiting:
             self._append(self.waiting.pop(0))
-        return self._append(wanted)
+        return self._append(drafts)
 
 
 def test_who_was_put_out_by_somebody_else_is_swept(journal: Journal) -> None:
@@ -255,9 +254,9 @@ def test_however_many_positions_there_are_they_close_together() -> None:
     calls: list[int] = []
     append = journal.append
 
-    def counted(wanted: Sequence[Draft]) -> list[Appended]:
-        calls.append(len(wanted))
-        return append(wanted)
+    def counted(drafts: Sequence[Draft]) -> list[Appended]:
+        calls.append(len(drafts))
+        return append(drafts)
 
     journal.append = counted  # type: ignore[method-assign]
     arena.keeper.eliminate("a", "ZOMBIE", None, T0)
