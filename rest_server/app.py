@@ -12,7 +12,20 @@ from flask_compress import Compress
 
 from rest_server import access_log, errors
 from rest_server.documents import COMPRESS_FROM
-from rest_server.routes import assets, checkpoint, collateral, events, miners, orders, system, trade_pairs
+from rest_server.routes import (
+    assets,
+    checkpoint,
+    collateral,
+    entities,
+    entity_keys,
+    entity_peers,
+    events,
+    miners,
+    orders,
+    subaccounts,
+    system,
+    trade_pairs,
+)
 from rest_server.services import EXTENSION, Services
 
 BLUEPRINTS: Final = (
@@ -23,6 +36,10 @@ BLUEPRINTS: Final = (
     events.blueprint,
     collateral.blueprint,
     assets.blueprint,
+    entities.blueprint,
+    entity_keys.blueprint,
+    entity_peers.blueprint,
+    subaccounts.blueprint,
     system.blueprint,
 )
 

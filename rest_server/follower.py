@@ -18,7 +18,7 @@ import structlog
 
 from journal.entry import DURABLE_STREAMS, LEDGER, ORDERS, POSITIONS, REGISTRY, Entry, Reader
 from journal.fold import TrimmedError, entries_after
-from journal.state import State
+from journal.state import Latest, State
 from rest_server.bookkeeper import Bookkeeper
 from rest_server.delayed_prices import DelayedPrices, Marks
 from rest_server.ledger_books import LedgerKeeper
@@ -95,6 +95,19 @@ class Follower:
                 self._advance()
                 self._publish()
             return self._published
+
+    def newest_of(self, stream: str, hotkey: str) -> list[tuple[str, Latest]]:
+        """The newest entry of each of the hotkey's keys in ``positions`` or ``orders``, as of now.
+
+        Whatever was durable before the call is seen, and published. Raises JournalError.
+        """
+        with self._lock:
+            self._advance()
+            while not self._read_some():
+                pass
+            self._publish()
+            keys = self._state.latest.get(stream, {})
+            return [(key, keys[key]) for key in sorted(keys) if key.rpartition("|")[0] == hotkey]
 
     def silent_s(self) -> float:
         """Seconds since the last whole turn."""

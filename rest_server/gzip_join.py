@@ -70,6 +70,14 @@ class Stored(Piece):
         return struct.pack("<BHH", 0, self.size, self.size ^ 0xFFFF) + self.raw
 
 
+class Incidental(Stored):
+    """A short text that does not tell one answer from another, such as the time at which it was given."""
+
+    @cached_property
+    def digest(self) -> bytes:
+        return b""
+
+
 class Joined(Piece):
     """Several pieces as one; nothing is compressed again, and the text is not kept a second time."""
 

@@ -189,15 +189,20 @@ def fails(status: int, text: str | None = None) -> Callable[[View], View]:
     return decorate
 
 
-def says(status: int, text: str) -> Callable[[Callable[Arguments, Answer]], Callable[Arguments, Answer]]:
-    """This route's own sentence for a failure that the view does not raise itself (500, 503)."""
+def says(
+    status: int, text: str, **extra: Any
+) -> Callable[[Callable[Arguments, Answer]], Callable[Arguments, Answer]]:
+    """This route's own sentence for a failure that the view does not raise itself (500, 503).
+
+    ``extra`` joins the body beside it.
+    """
 
     def decorate(view: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
         operation_of(view).fails(status, text)
 
         @wraps(view)
         def noted(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-            g.sentences = {**g.get("sentences", {}), status: text}
+            g.sentences = {**g.get("sentences", {}), status: (text, extra)}
             return view(*args, **kwargs)
 
         return noted

@@ -93,6 +93,11 @@ class OrderBook:
         seen = [one for one in found if one is not None and _is_shown(one, audience)]
         return sorted(seen, key=lambda order: (order.processed_ms, order.order_uuid))
 
+    def changes(self, audience: Audience) -> list[Version]:
+        """Every order in its newest state, with the time of that state; for a live audience."""
+        newest = (history.versions[-1] for history in self._histories.values())
+        return [version for version in newest if _is_shown(version.order, audience)]
+
 
 def _is_shown(order: RestingOrder, audience: Audience) -> bool:
     return not audience.only_vanta or is_vanta(order.trade_pair_id)

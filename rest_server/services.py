@@ -9,11 +9,13 @@ from typing import Protocol, cast
 from flask import current_app
 
 from journal.entry import Reader
+from journal.state import Latest
 from rest_server.addresses import Addresses
+from rest_server.entity_desk import EntityDesk
 from rest_server.limits import Limiter
 from rest_server.metagraph import Metagraph
 from rest_server.published import Published
-from runtime.api_keys import KeyTable
+from runtime.api_keys import ApiKey
 from runtime.clock import Clock
 from runtime.settings import Settings
 from runtime.usage import Usage
@@ -24,11 +26,17 @@ from validator.registry import Registry
 EXTENSION = "vanta-rest"
 
 
+class Table(Protocol):
+    """All keys that are good now."""
+
+    def find(self, secret: str) -> ApiKey | None: ...
+
+
 class Keys(Protocol):
-    """The part of a KeyWatcher that requests need."""
+    """Where keys come from: the watched file, and entities."""
 
     @property
-    def table(self) -> KeyTable: ...
+    def table(self) -> Table: ...
 
     @property
     def error(self) -> str | None: ...
@@ -39,6 +47,9 @@ class Source(Protocol):
 
     def current(self) -> Published | None:
         """The newest state, moved on to this very moment; None before the first one."""
+
+    def newest_of(self, stream: str, hotkey: str) -> list[tuple[str, Latest]]:
+        """The newest entry of each of the hotkey's keys, as of now. Raises JournalError."""
 
     def problem(self) -> str | None:
         """Why the state must not be trusted (None: it is caught up and alive)."""
@@ -60,6 +71,7 @@ class Services:
     registry: Registry
     collateral: Collateral
     assets: Assets
+    entities: EntityDesk
     warnings: list[str] = field(default_factory=list)
 
 

@@ -22,12 +22,15 @@ from journal.layout import open_journal
 from journal.marks import MarkStore
 from journal.reading import SqliteReader
 from journal.sqlite import SqliteJournal
+from journal.state import Latest
 from rest_server.addresses import Addresses
 from rest_server.app import create_app
 from rest_server.appending import Appending
 from rest_server.drawdowns import Drawdowns
+from rest_server.entity_desk import EntityDesk, open_desk
 from rest_server.follower import Follower
 from rest_server.http_server import HttpServer
+from rest_server.keyring import Keyring
 from rest_server.limits import Limiter
 from rest_server.metagraph import Metagraph
 from rest_server.published import Published
@@ -73,6 +76,10 @@ class FollowerThread:
         """The newest state, moved on to this very moment."""
         return self._follower.current()
 
+    def newest_of(self, stream: str, hotkey: str) -> list[tuple[str, Latest]]:
+        """The newest entry of each of the hotkey's keys, as of now. Raises JournalError."""
+        return self._follower.newest_of(stream, hotkey)
+
     def problem(self) -> str | None:
         """Why the state must not be trusted (None: it is caught up and alive)."""
         if self._failure is not None or not self._thread.is_alive():
@@ -110,10 +117,11 @@ def main(worker: Worker) -> int:
         follower.boot()
     source = FollowerThread(follower, journal.doorbell(), settings.rest)
     drawdowns = Drawdowns(journal, state, source)  # before the source starts, who moves the State on
+    desk = _desk(worker, registry, marks, follower)
     services = Services(
         settings=settings,
         clock=worker.clock,
-        keys=keys,
+        keys=Keyring(keys, desk.keys),
         usage=usage,
         limiter=Limiter(settings.rest, usage, worker.clock),
         addresses=_addresses(settings.rest),
@@ -123,6 +131,7 @@ def main(worker: Worker) -> int:
         registry=registry,
         collateral=_collateral(worker, registry, drawdowns),
         assets=Assets(registry, settings.collateral.asset_classes, worker.clock),
+        entities=desk,
     )
     server = HttpServer(create_app(services), settings.api_host, settings.api_rest_port, settings.rest)
     keys.start()
@@ -186,6 +195,13 @@ def _collateral(worker: Worker, registry: Registry, drawdowns: Drawdowns) -> Col
         return open_collateral(worker.settings, registry, worker.clock, drawdowns)
     except SetupError as error:
         raise CannotStart(str(error)) from None
+
+
+def _desk(worker: Worker, registry: Registry, marks: MarkStore, follower: Follower) -> EntityDesk:
+    try:
+        return open_desk(worker.settings, registry, worker.clock, marks, follower.newest_of)
+    except ValueError as error:
+        raise CannotStart(f"setting entities.api_key_secret: {error}") from None
 
 
 def _addresses(settings: RestSettings) -> Addresses:

@@ -62,14 +62,15 @@ def one_miner(minerid: str) -> OfState:
 @fails(404, NO_HOTKEYS)
 @fails(503, "The server is not ready yet")
 def miner_hotkeys() -> Small:
-    """All hotkeys: the metagraph's, those of tracked accounts and those that have traded here."""
+    """All hotkeys: the metagraph's, tracked accounts', active subaccounts', and those that traded here."""
     here = services()
     tracked = (
         account.hotkey or f"{name}:{account.account}"
         for name, venue in here.settings.venues.items()
         for account in venue.accounts
     )
-    hotkeys = sorted({*state().hotkeys, *here.metagraph.hotkeys(), *tracked})
+    active = here.entities.entities.active_hotkeys() if here.settings.entities.enabled else ()
+    hotkeys = sorted({*state().hotkeys, *here.metagraph.hotkeys(), *tracked, *active})
     if not hotkeys:
         raise Problem(404, NO_HOTKEYS)
     return Small(hotkeys)

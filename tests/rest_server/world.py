@@ -17,11 +17,13 @@ from flask.testing import FlaskClient
 from journal.entry import ORDERS, POSITIONS, REGISTRY, Appended, Draft
 from journal.marks import MarkStore
 from journal.memory import MemoryJournal
-from journal.state import State
+from journal.state import Latest, State
 from rest_server.addresses import Addresses
 from rest_server.app import create_app
 from rest_server.drawdowns import Drawdowns
+from rest_server.entity_desk import EntityDesk, open_desk
 from rest_server.follower import Follower
+from rest_server.keyring import Keyring
 from rest_server.limits import Limiter
 from rest_server.metagraph import Metagraph
 from rest_server.published import Published
@@ -174,6 +176,9 @@ class SourceStub:
             self.follower.turn()
         return self.follower.current() if self.is_booted else None
 
+    def newest_of(self, stream: str, hotkey: str) -> list[tuple[str, Latest]]:
+        return self.follower.newest_of(stream, hotkey)
+
     def problem(self) -> str | None:
         return self.fault
 
@@ -197,6 +202,7 @@ class World:
         self.follower: Follower
         self.source: SourceStub
         self.app: Flask
+        self.desk: EntityDesk
         self.start()
 
     def start(self) -> None:
@@ -215,10 +221,11 @@ class World:
         metagraph = self.rest.metagraph_file
         registry = Registry(self.journal)
         drawdowns = Drawdowns(self.journal, State(), self.source)
+        desk = self.desk = open_desk(self.settings, registry, self.clock, self.marks, self.source.newest_of)
         return Services(
             settings=self.settings,
             clock=self.clock,
-            keys=self.keys,
+            keys=Keyring(self.keys, desk.keys),
             usage=self.usage,
             limiter=Limiter(self.rest, self.usage, self.clock),
             addresses=Addresses(self.rest.trusted_proxies),
@@ -228,6 +235,7 @@ class World:
             registry=registry,
             collateral=open_collateral(self.settings, registry, self.clock, drawdowns),
             assets=Assets(registry, self.settings.collateral.asset_classes, self.clock),
+            entities=desk,
         )
 
     def close(self) -> None:
