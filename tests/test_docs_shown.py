@@ -1,0 +1,172 @@
+"""What the documentation shows, done: snippets compile or run, transcripts are true, commands exist."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.docs_markdown import ROOT, Block, blocks, documents
+from tests.docs_snippets import UNTIL, is_told, run_program, run_transcript
+from tests.end_to_end.stack import Stack, stack
+
+OPERATIONS: Final = ROOT / "docs" / "operations.md"
+BLOCKS: Final = [block for path in documents() for block in blocks(path)]
+RUNNING: Final = [block for block in BLOCKS if block.order == "runs" or UNTIL.fullmatch(block.order)]
+PROGRAMS: Final = [block for block in RUNNING if block.language in ("python", "javascript")]
+TRANSCRIPTS: Final = [block for block in RUNNING if block.language == "console"]
+COMMANDS: Final = {
+    "journal": ("verify", "tail", "replay", "checkpoint", "stats", "new-epoch", "keeper"),
+    "venues": ("poll", "sandbox", "record", "replay"),
+    "runtime.api_keys": ("add", "list", "revoke", "check", "usage"),
+}
+NOT_HERE: Final = {"docker", "systemctl", "git", "sqlite3"}  # commands of the user's machine
+
+
+def shown(value: object) -> str:
+    return str(value)
+
+
+# --- snippets -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", [one for one in BLOCKS if one.language == "python"], ids=shown)
+def test_every_python_snippet_compiles(block: Block) -> None:
+    compile(block.text, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_there_are_snippets_that_run() -> None:
+    assert len(PROGRAMS) >= 8
+    assert len(TRANSCRIPTS) >= 8
+    assert all(UNTIL.fullmatch(one.order) or one.order == "runs" for one in BLOCKS if "runs" in one.order)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One stack for every snippet: the O2 sandbox behind the whole product."""
+    with stack(tmp_path_factory.mktemp("docs"), "--venues", "o2") as running:
+        yield running
+
+
+@pytest.mark.parametrize("block", PROGRAMS, ids=shown)
+def test_every_program_shown_runs(block: Block, live: Stack, tmp_path: Path) -> None:
+    if block.language == "javascript" and shutil.which("node") is None:
+        pytest.skip("no node here")
+    run_program(block, live, tmp_path)
+
+
+@pytest.mark.parametrize("block", TRANSCRIPTS, ids=shown)
+def test_every_transcript_is_what_the_server_says(block: Block, live: Stack, tmp_path: Path) -> None:
+    seen = 0
+    for command, expected, real in run_transcript(block, live, tmp_path):
+        assert is_told(expected, real), f"{block}: $ {command}\nreally says\n{real[:1500]}"
+        seen += 1
+    assert seen == block.text.count("$ ") - block.text.count("| $ ")
+
+
+def test_dots_stand_for_anything_and_nothing_else_does() -> None:
+    assert is_told('{"a":...,"b":2}', '{"a":[1,2],"b":2}')
+    assert not is_told('{"a":...,"b":2}', '{"a":[1,2],"b":3}')
+    assert not is_told("HTTP/1.1 304", "HTTP/1.1 200")
+
+
+# --- commands -------------------------------------------------------------------------------------------
+
+
+def shell_commands() -> list[tuple[Block, str]]:
+    found = [
+        (block, command)
+        for block in BLOCKS
+        if block.language in ("console", "bash")
+        for command in block.commands
+    ]
+    inline = [
+        (Block(OPERATIONS, 0, "bash", "", ""), text)
+        for text in re.findall(r"`((?:python|make) [^`]+)`", OPERATIONS.read_text(encoding="utf-8"))
+    ]
+    return found + inline
+
+
+@functools.cache
+def help_of(*command: str) -> str:
+    """What a Python command says with ``--help``; fails where it does not know it."""
+    done = subprocess.run(
+        [sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, f"{' '.join(command)} --help: {done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize(("module", "command"), [(m, c) for m, all_of in COMMANDS.items() for c in all_of])
+def test_every_command_is_documented_and_has_help(module: str, command: str) -> None:
+    assert re.search(
+        rf"python -m {re.escape(module)} [^|]*\b{command}\b", OPERATIONS.read_text(encoding="utf-8")
+    )
+    assert "usage" in help_of("-m", module, command)
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_no_command_is_missing_from_the_list_of_commands(module: str) -> None:
+    (choices,) = re.findall(r"\{([a-z,-]+)\}|COMMAND\n(?:    \S.*\n)+", help_of("-m", module))[:1] or [""]
+    names = (
+        set(choices.split(","))
+        if choices
+        else set(re.findall(r"^    ([a-z-]+)", help_of("-m", module), re.M))
+    )
+    assert names == set(COMMANDS[module])
+
+
+def test_every_shell_command_shown_exists() -> None:
+    targets = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for block, line in shell_commands():
+        for words in simple_commands(line):
+            _check(words, f"{block}: {line}", targets)
+
+
+def simple_commands(line: str) -> Iterator[list[str]]:
+    """The commands of a line: what stands between pipes and semicolons, without variables set before it."""
+    lexer = shlex.shlex(re.sub(r"^\w+=\$\((.*)\)$", r"\1", line), posix=True, punctuation_chars="|;&")
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in [*lexer, ";"]:
+        if set(word) <= set("|;&"):
+            if words:
+                yield words
+            words = []
+        elif words or not re.match(r"\w+=", word):
+            words.append(word)
+
+
+def _check(words: list[str], where: str, targets: str) -> None:
+    if words[0].endswith("python") and words[1] == "-m":
+        subcommand = words[3:4] if words[2] in COMMANDS else []
+        assert find_spec(words[2]) is not None, where
+        _check_options(
+            words[3:], help_of("-m", words[2], *subcommand) if words[2] in COMMANDS else None, where
+        )
+    elif words[0].endswith("python"):
+        assert (ROOT / words[1]).is_file(), where
+        is_ours = words[1] == "api_manager.py"
+        _check_options(words[2:], help_of("api_manager.py") if is_ours else None, where)
+    elif words[0] == "make":
+        assert re.search(rf"^{words[1]}:", targets, re.MULTILINE), where
+    else:
+        is_there = words[0] in NOT_HERE or shutil.which(words[0]) is not None
+        assert is_there or words[0] in ("export", "cd", "..."), f"{where}: no command {words[0]}"
+
+
+def _check_options(words: list[str], told: str | None, where: str) -> None:
+    """Options of the process itself (``--data-dir`` ...) are the manager's."""
+    for word in words:
+        if told is not None and word.startswith("--"):
+            assert word in told or word in help_of("api_manager.py"), f"{where}: no option {word}"
