@@ -76,10 +76,15 @@ def anchors(path: Path) -> set[str]:
     names = set()
     for line in _prose(path):
         if heading := re.match(r"#+ (.*)", line):
-            kept = re.sub(r"[^\w\- ]", "", heading.group(1).strip().lower()).replace(" ", "-")
+            kept = slug(heading.group(1))
             count = found[kept] = found.get(kept, -1) + 1
             names.add(f"{kept}-{count}" if count else kept)
     return names
+
+
+def slug(heading: str) -> str:
+    """The anchor that renderers give a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def marked(text: str, name: str) -> str:

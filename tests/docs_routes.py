@@ -12,7 +12,7 @@ from rest_server.app import create_app
 from rest_server.openapi import COMMON_STATUSES, document
 from rest_server.services import Services
 from runtime.settings import Settings
-from tests.docs_markdown import table
+from tests.docs_markdown import slug, table
 
 Json = dict[str, Any]
 
@@ -59,7 +59,7 @@ def shapes() -> str:
 
 def anchor_of(method: str, path: str) -> str:
     """The anchor of a route's heading."""
-    return re.sub(r"[^\w\- ]", "", f"{method} {path}".lower()).replace(" ", "-")
+    return slug(f"{method} {path}")
 
 
 def key_of(operation: Json) -> str:
@@ -82,14 +82,14 @@ def _route(made: Json, method: str, path: str, operation: Json) -> str:
     if "requestBody" in operation:
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
         parts.append(f"Body: {_shape(schema)}")
-    parts += [_statuses(made, operation), _example(method, path, operation)]
+    parts += [_statuses(made, operation), _example(made, method, path, operation)]
     return "\n\n".join(part for part in parts if part)
 
 
 def _who(operation: Json) -> str:
     key = key_of(operation)
     if key == "none":
-        return "Needs no key; one that is sent must be good."
+        return "A key is optional; one that is sent must be good."
     return "Needs a key." if key == "any" else f"Needs a key of {key} or higher."
 
 
@@ -131,7 +131,7 @@ def _statuses(made: Json, operation: Json) -> str:
 
 def _said(status: int, response: Json) -> str:
     if status == 304 or status >= 400:
-        return str(response["description"])
+        return str(response["description"]).replace(" / ", "<br>")
     shapes = []
     for media_type, content in response.get("content", {}).items():
         is_json = media_type == "application/json"
@@ -153,7 +153,7 @@ def _shape(schema: Json) -> str:
     """A schema in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
+        return f"[{name.rpartition('.')[2]}](#{slug(name)})"
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(map(_shape, schema["anyOf"])))
     if "enum" in schema:
@@ -177,14 +177,28 @@ def _resolved(made: Json, node: Json) -> Json:
     return cast(Json, found)
 
 
-def _example(method: str, path: str, operation: Json) -> str:
+def _example(made: Json, method: str, path: str, operation: Json) -> str:
     for one in operation["parameters"]:
         if one["in"] == "path":
             path = path.replace("{" + one["name"] + "}", str(one.get("example", one["name"].upper())))
     key = "" if key_of(operation) == "none" else '-H "Authorization: Bearer $KEY" '
     if method != "GET":
-        send = f"-X {method} -H 'Content-Type: application/json' -d @body.json "
+        send = f"-X {method} -H 'Content-Type: application/json' -d '{_body(made, operation)}' "
         return f"```bash\ncurl -s {key}{send}{HOST}{path}\n```"
     asked = f"```bash\ncurl -s --compressed {key}{HOST}{path}\n```"
     is_json = "application/json" in operation["responses"]["200"].get("content", {})
     return f'{asked}\n\n```python\nclient.get("{path}")\n```' if is_json else asked
+
+
+def _body(made: Json, operation: Json) -> str:
+    """A body with the keys that it must have."""
+    if "requestBody" not in operation:
+        return "{}"
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    found = _resolved(made, schema) if "$ref" in schema else schema
+    values: Json = {"integer": 0, "number": 1.5, "boolean": True, "array": [], "object": {}}
+    needed = {
+        name: values.get(found["properties"][name].get("type", ""), "...")
+        for name in found.get("required", ())
+    }
+    return json.dumps(needed)
