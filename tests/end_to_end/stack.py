@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from venues.sandboxes import free_ports
@@ -163,7 +163,7 @@ class Subscriber:
                     f"ws://127.0.0.1:{self._stack.ws_port}", open_timeout=5, close_timeout=1
                 ) as connection:
                     self._listen(connection)
-            except (OSError, ConnectionClosed, TimeoutError, EOFError):
+            except (OSError, ConnectionClosed, InvalidHandshake, TimeoutError, EOFError):  # killed just then
                 time.sleep(0.1)
 
     def _listen(self, connection: ClientConnection) -> None:
