@@ -33,6 +33,8 @@ UNFILLED: Final = frozenset((OrderSource.LIMIT_UNFILLED, OrderSource.BRACKET_UNF
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
 _FAST: Final = 1  # zlib level
 
+Watcher = Callable[[str, bytes, int], None]
+
 _log = structlog.get_logger()
 
 
@@ -79,12 +81,12 @@ class Index:
         self._after = {POSITIONS: 0, ORDERS: 0, LEDGER: 0}
         self._positions: defaultdict[str, dict[str, Held]] = defaultdict(dict)
         self._orders: defaultdict[str, dict[str, Held]] = defaultdict(dict)
-        self._watchers: list[Callable[[str, bytes], None]] = []
+        self._watchers: list[Watcher] = []
         self._ledgers = Ledgers()
         self._unread: dict[str, str] = {}  # hotkeys whose ledger cannot be read, and why
 
-    def watch_ledger(self, watcher: Callable[[str, bytes], None]) -> None:
-        """Have ``watcher`` told key and body of every ledger entry, beginning with ``load``."""
+    def watch_ledger(self, watcher: Watcher) -> None:
+        """Have ``watcher`` told key, body and number of every ledger entry, beginning with ``load``."""
         self._watchers.append(watcher)
 
     def load(self, state: State) -> None:
@@ -140,6 +142,10 @@ class Index:
         """The boundary that every ledger has passed; None before the first."""
         return self._ledgers.through_ms
 
+    def ledger_hotkeys(self) -> list[str]:
+        """Who has a ledger."""
+        return self._ledgers.hotkeys()
+
     def revision(self, hotkey: str) -> tuple[int, int]:
         """Changes exactly when the hotkey's ledgers do."""
         return self._ledgers.revision(hotkey)
@@ -189,7 +195,7 @@ class Index:
     def _take_ledger(self, key: str, body: bytes, sequence: int) -> None:
         self._ledgers.take(key, body, sequence)
         for watcher in self._watchers:
-            watcher(key, body)
+            watcher(key, body, sequence)
 
 
 def _position_of(held: Held) -> Position | None:
