@@ -7,13 +7,13 @@ Rule 3: a journal that takes no entries now (disk full, replica) is tried again;
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Final
 
 import structlog
 from prometheus_client import Counter, Gauge
 
-from journal.entry import POSITIONS, UnavailableError
+from journal.entry import POSITIONS, JournalError, UnavailableError
 from journal.fold import entries_after
 from journal.layout import boot_state, open_journal, open_marks
 from journal.sqlite import SqliteJournal
@@ -34,16 +34,16 @@ _log = structlog.get_logger()
 
 
 def main(worker: Worker) -> int:
-    """Keep ledgers until told to stop; returns the exit code."""
-    try:
-        journal, marks = open_journal(worker.settings, clock=worker.clock), open_marks(worker.settings)
-        with closing(journal), closing(marks):
-            keeper = Keeper(worker, journal, marks)
+    """Keep ledgers until told to stop; returns the exit code. Raises CannotStart."""
+    with ExitStack() as stack:
+        try:
+            journal = stack.enter_context(closing(open_journal(worker.settings, clock=worker.clock)))
+            keeper = Keeper(worker, journal, stack.enter_context(closing(open_marks(worker.settings))))
             keeper.load()
-            worker.ready(hotkeys=len(keeper.book.accounts), through_ms=keeper.book.through_ms)
-            keeper.run()
-    except UnavailableError as error:
-        raise CannotStart(str(error)) from None
+        except JournalError as error:
+            raise CannotStart(str(error)) from None
+        worker.ready(hotkeys=len(keeper.book.accounts), ledger_through_ms=keeper.book.through_ms)
+        keeper.run()
     return 0
 
 
