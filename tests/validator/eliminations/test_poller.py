@@ -37,7 +37,7 @@ class Bench:
         catch_up(state, self.journal)
         settings = VenueSettings(accounts=[AccountSettings(account="a", account_size=d(1000))])
         tracked = restore("o2", settings, state)
-        sink = Sink(Gate(self.journal, Registry(self.journal, state)), self.marks, "8.8.9")  # type: ignore[arg-type]
+        sink = Sink(Gate(self.journal, Registry(self.journal, state)), self.marks, "8.8.9")
         venue: Any = _Named()
         self.poller = Poller(venue, venue, settings, tracked, sink, FakeClock(), random.Random(1))
 
