@@ -16,7 +16,6 @@ from validator.tiers import REALTIME_TIER
 
 SERVICE: Final = "ValidatorRestServer"
 SILENT_MS: Final = 10_000  # a worker beats every second; ten missed beats are no coincidence
-OPERATOR_TIER: Final = 200  # accounts and their problems are the operator's business
 _RUNNING: Final = "running"
 
 
@@ -38,7 +37,7 @@ def health(here: Services, key: ApiKey | None) -> Health:
     )
     if key is not None and key.tier >= REALTIME_TIER:
         _add_sequences(found, here)
-    if key is not None and key.tier >= OPERATOR_TIER:
+    if key is not None and key.is_operator:
         found.facts = facts
     return found
 

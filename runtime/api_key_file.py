@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 
 from runtime.clock import Clock, SystemClock
 
+OPERATOR_TIER: Final = 200
 LEGACY_TIER: Final = 100  # "user": "keystring" means this tier
 SCOPES: Final = frozenset({"rest", "ws", "trade"})  # a key without "scopes" may use all of them
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024  # about 40 000 keys; anything longer is not a key file
@@ -62,6 +63,11 @@ class ApiKey:
     trade_pairs: TradePairs = "all"
     quota: Quota = Quota()
     entity: str | None = None
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it opens what concerns the operator alone; an entity's key of that tier does not."""
+        return self.tier >= OPERATOR_TIER and self.entity is None
 
     def allows(self, scope: str) -> bool:
         """Whether the key may be used for ``scope`` (``rest``, ``ws`` or ``trade``)."""
