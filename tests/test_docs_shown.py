@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from bittensor_wallet import Keypair
 
 from tests.docs_markdown import ROOT, Block, blocks, documents
 from tests.docs_snippets import UNTIL, is_told, run_program, run_transcript
@@ -53,8 +55,12 @@ def test_there_are_snippets_that_run() -> None:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One stack for every snippet: the O2 sandbox behind the whole product."""
-    with stack(tmp_path_factory.mktemp("docs"), "--venues", "o2") as running:
+    """One stack for every snippet: the O2 sandbox behind the whole product, and a hotkey with an owner."""
+    directory = tmp_path_factory.mktemp("docs")
+    owners = {Keypair.create_from_uri("//Bob").ss58_address: Keypair.create_from_uri("//Alice").ss58_address}
+    (directory / "owners.json").write_text(json.dumps(owners))
+    (directory / "config.toml").write_text('[collateral]\nowners_file = "owners.json"\n')
+    with stack(directory, "--venues", "o2") as running:
         until(lambda: len(running.get("/miner-positions")) == 3, 30, "positions of the sandbox's accounts")
         yield running
 
