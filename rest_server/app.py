@@ -13,13 +13,17 @@ from flask_compress import Compress
 from rest_server import access_log, errors
 from rest_server.documents import COMPRESS_FROM
 from rest_server.routes import (
+    admin,
     assets,
     checkpoint,
     collateral,
+    dashboards,
+    development,
     entities,
     entity_keys,
     entity_peers,
     events,
+    hyperliquid,
     miners,
     orders,
     subaccounts,
@@ -40,6 +44,10 @@ BLUEPRINTS: Final = (
     entity_keys.blueprint,
     entity_peers.blueprint,
     subaccounts.blueprint,
+    dashboards.blueprint,
+    hyperliquid.blueprint,
+    development.blueprint,
+    admin.blueprint,
     system.blueprint,
 )
 

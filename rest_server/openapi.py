@@ -224,6 +224,8 @@ def _failure(status: int, texts: Sequence[str], body: Any) -> dict[str, Any]:
 
 
 def _problem_of(status: int, operation: Operation) -> Any:
+    if status in operation.problems:
+        return operation.problems[status]
     if status == 404 and any("Miner ID" in text for text in operation.failures.get(404, ())):
         return models.MinerNotFound
     return PROBLEM_OF.get(status, models.Problem)
@@ -251,6 +253,7 @@ def _types(operations: list[Operation]) -> list[Any]:
     for operation in operations:
         found += [success.body for success in operation.successes.values()]
         found += [operation.body] if operation.body is not None else []
+        found += operation.problems.values()
     return found
 
 

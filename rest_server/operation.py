@@ -56,6 +56,7 @@ class Operation:
     failures: dict[int, list[str]] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)  # path parameter → example
     body: Any = None  # type of the JSON object that must be sent; None: no body is looked at
+    problems: dict[int, Any] = field(default_factory=dict)  # status → type of a body that says more
 
     def fails(self, status: int, text: str | None = None) -> None:
         """Note a failure and, where it is not the usual one, its sentence."""
@@ -179,11 +180,13 @@ def answers(
     return decorate
 
 
-def fails(status: int, text: str | None = None) -> Callable[[View], View]:
-    """Document a failure that the view itself raises."""
+def fails(status: int, text: str | None = None, *, body: Any = None) -> Callable[[View], View]:
+    """Document a failure that the view itself raises; ``body``: its type where it says more than others."""
 
     def decorate(view: View) -> View:
         operation_of(view).fails(status, text)
+        if body is not None:
+            operation_of(view).problems[status] = body
         return view
 
     return decorate

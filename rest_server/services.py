@@ -11,9 +11,11 @@ from flask import current_app
 from journal.entry import Reader
 from journal.state import Latest
 from rest_server.addresses import Addresses
+from rest_server.audit import AuditLog
 from rest_server.entity_desk import EntityDesk
 from rest_server.limits import Limiter
 from rest_server.metagraph import Metagraph
+from rest_server.metagraph_node import NodeMetagraph
 from rest_server.published import Published
 from runtime.api_keys import ApiKey
 from runtime.clock import Clock
@@ -21,6 +23,7 @@ from runtime.settings import Settings
 from runtime.usage import Usage
 from validator.assets import Assets
 from validator.collateral.service import Collateral
+from validator.orders.desk import Desk
 from validator.registry import Registry
 
 EXTENSION = "vanta-rest"
@@ -66,12 +69,14 @@ class Services:
     limiter: Limiter
     addresses: Addresses
     source: Source
-    metagraph: Metagraph
+    metagraph: Metagraph | NodeMetagraph
     open_reader: Callable[[], Reader]
     registry: Registry
     collateral: Collateral
     assets: Assets
     entities: EntityDesk
+    development: Desk
+    audit: AuditLog
     warnings: list[str] = field(default_factory=list)
 
 

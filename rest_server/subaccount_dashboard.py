@@ -117,7 +117,7 @@ def news(one: Subaccount, since: Mapping[str, int]) -> Document:
     orders = one.published.orders.get(one.hotkey)
     changed = [
         compact.Changed(version.since_ms, version.order)
-        for version in (orders.changes(one.audience) if orders is not None else ())
+        for version in (orders.changes(one.audience, one.published.at_ms) if orders is not None else ())
     ]
     at_ms = one.published.at_ms
     positions_ms, orders_ms, checkpoints_ms, days_ms = (since.get(name, 0) for name in SINCE)

@@ -26,6 +26,7 @@ from journal.state import Latest
 from rest_server.addresses import Addresses
 from rest_server.app import create_app
 from rest_server.appending import Appending
+from rest_server.audit import AuditLog
 from rest_server.drawdowns import Drawdowns
 from rest_server.entity_desk import EntityDesk, open_desk
 from rest_server.follower import Follower
@@ -43,6 +44,7 @@ from runtime.worker import CannotStart, Worker
 from validator.assets import Assets
 from validator.collateral.service import Collateral
 from validator.collateral.setup import SetupError, open_collateral
+from validator.orders.desk import Desk, sizes_in
 from validator.registry import Registry
 
 BEAT_S: Final = 1.0
@@ -113,6 +115,7 @@ def main(worker: Worker) -> int:
         state = checkpoint.boot(journal, settings.checkpoint_dir)
         appending = Appending(journal, lambda: open_journal(settings, clock=worker.clock))
         registry = Registry(appending, state)  # before the follower, who moves the State on
+        development = Desk(appending, state, marks, worker.clock, sizes_in(registry))
         follower = Follower(journal, marks, state, worker.clock, settings.repo_version)
         follower.boot()
     source = FollowerThread(follower, journal.doorbell(), settings.rest)
@@ -132,13 +135,15 @@ def main(worker: Worker) -> int:
         collateral=_collateral(worker, registry, drawdowns),
         assets=Assets(registry, settings.collateral.asset_classes, worker.clock),
         entities=desk,
+        development=development,
+        audit=AuditLog(settings.data_dir / "audit", worker.clock),
     )
     server = HttpServer(create_app(services), settings.api_host, settings.api_rest_port, settings.rest)
     keys.start()
     source.start()
     server.start()
     worker.ready(port=server.port, sequence=follower_sequence(source))
-    code = _serve(worker, source, server, keys, usage)
+    code = _serve(worker, source, server, keys, services)
     server.drain(settings.rest.drain_s)
     source.stop()
     keys.stop()
@@ -154,7 +159,9 @@ def follower_sequence(source: FollowerThread) -> int:
     return published.live.sequence if published else 0
 
 
-def _serve(worker: Worker, source: FollowerThread, server: HttpServer, keys: KeyWatcher, usage: Usage) -> int:
+def _serve(
+    worker: Worker, source: FollowerThread, server: HttpServer, keys: KeyWatcher, services: Services
+) -> int:
     """Beat until told to stop or until a part is gone."""
     beats = 0
     while not worker.stop.wait(BEAT_S):
@@ -166,7 +173,8 @@ def _serve(worker: Worker, source: FollowerThread, server: HttpServer, keys: Key
         worker.beat(sequence=sequence, keys=len(keys.table), key_file_problem=keys.error)
         beats += 1
         if beats % FLUSH_EVERY_BEATS == 0:
-            usage.flush()
+            services.usage.flush()
+        services.development.look_if_due()
         if source.has_failed() or not server.is_alive() or not keys.is_alive():
             _log.error("a part of the REST server is gone", problem=source.problem())
             return ExitCode.FAILED

@@ -20,6 +20,7 @@ from journal.memory import MemoryJournal
 from journal.state import Latest, State
 from rest_server.addresses import Addresses
 from rest_server.app import create_app
+from rest_server.audit import AuditLog
 from rest_server.drawdowns import Drawdowns
 from rest_server.entity_desk import EntityDesk, open_desk
 from rest_server.follower import Follower
@@ -35,6 +36,7 @@ from runtime.usage import Usage
 from tests.validator.collateral.people import collateral_settings
 from validator.assets import Assets
 from validator.collateral.setup import open_collateral
+from validator.orders.desk import Desk, sizes_in
 from validator.positions import identity, order_identity, rebuild
 from validator.registry import Registry
 from vanta_api.records import (
@@ -64,6 +66,7 @@ KEYS: Final[dict[str, Any]] = {
     "fifty": {"key": "k50", "tier": 50},
     "hundred": {"key": "k100", "tier": 100},
     "operator": {"key": "k200", "tier": 200},
+    "admin": {"key": "k500", "tier": 500},
     "vanta": {"key": "kvanta", "tier": 100, "trade_pairs": "vanta"},
     "vanta_zero": {"key": "kvanta0", "tier": 0, "trade_pairs": "vanta"},
     "stream_only": {"key": "kws", "tier": 100, "scopes": ["ws"]},
@@ -236,6 +239,8 @@ class World:
             collateral=open_collateral(self.settings, registry, self.clock, drawdowns),
             assets=Assets(registry, self.settings.collateral.asset_classes, self.clock),
             entities=desk,
+            development=Desk(self.journal, State(), self.marks, self.clock, sizes_in(registry)),
+            audit=AuditLog(self.settings.data_dir / "audit", self.clock),
         )
 
     def close(self) -> None:

@@ -168,7 +168,7 @@ class _Action:
                 self._fill_bracket(order, pair, position, at)
             else:
                 self._fill_limit(order, pair, at, int(OrderSource.LIMIT_FILLED))
-        except SignalError:
+        except ValueError:  # refused by the rules, or a price that makes no position
             self._put_order(_cancelled(order))
             return False
         return True

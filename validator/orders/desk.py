@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -23,7 +24,9 @@ from runtime.clock import Clock
 from validator.orders.acting import act, look
 from validator.orders.book import Account, Book, Change, Market
 from validator.orders.signal import Signal, read_signal
-from vanta_api.records import MarkMessage, Position, RestingOrder
+from validator.positions import value_position
+from validator.registry import Registry
+from vanta_api.records import AccountSizeMessage, MarkMessage, Position, RestingOrder
 
 DEVELOPMENT: Final = "DEVELOPMENT"  # its hotkey
 LOOK_MS: Final = 10_000  # between two looks at resting orders
@@ -31,11 +34,13 @@ ATTEMPTS: Final = 50
 HEAD: Final = "development|account"
 POSITION: Final = "development|position|"  # <uuid>
 ORDER: Final = "development|order|"  # <uuid>
+OPEN_LAST: Final = 2**63  # open positions come after every closed one
 PRICE_LEAST, PRICE_MOST = 1e-12, 1e12  # outside, a mark is no price that can be calculated with
 
 _encode: Final = msgspec.json.Encoder().encode
 _position: Final = msgspec.json.Decoder(Position).decode
 _order: Final = msgspec.json.Decoder(RestingOrder).decode
+_size: Final = msgspec.json.Decoder(AccountSizeMessage).decode
 _log = structlog.get_logger()
 
 
@@ -102,6 +107,13 @@ class Desk:
             self._catch_up()
             return self._book
 
+    def positions(self) -> list[Position]:
+        """Closed positions by closing time, then open ones, valued at the present marks."""
+        marks, now_ms = self._marks.latest(), self._clock.now_ms()
+        held = self.book().positions.values()
+        found = (_valued(one, price_of(marks.get(one.trade_pair[0])), now_ms) for one in held)
+        return sorted(found, key=lambda one: (one.close_ms or OPEN_LAST, one.open_ms))
+
     def _transact(self, decide: Callable[[Book, Account, Market], Change]) -> Change:
         with self._lock:
             for _ in range(ATTEMPTS):
@@ -151,6 +163,20 @@ class Desk:
         elif key.startswith(ORDER):
             order = _order(body)
             self._orders[order.order_uuid] = order
+
+
+def _valued(position: Position, price: float | None, now_ms: int) -> Position:
+    return position if price is None else value_position(position, Decimal(repr(price)), now_ms)
+
+
+def sizes_in(registry: Registry) -> Callable[[str], float | None]:
+    """Account sizes in USD by hotkey, as they are registered."""
+
+    def size_of(hotkey: str) -> float | None:
+        fact = registry.get(f"account_size|{hotkey}")
+        return None if fact is None else _size(fact.body).account_size.account_size
+
+    return size_of
 
 
 def price_of(mark: MarkMessage | None) -> float | None:
