@@ -75,5 +75,11 @@ class CollateralBackend(Protocol):
     def slash(self, hotkey: Address, rao: int) -> int:
         """Take up to ``rao`` away; returns what was taken. Raises CollateralError, UnavailableError."""
 
+    def settle(self) -> int:
+        """Go on with what a crash or a silent chain left unfinished; returns how much is left.
+
+        Raises OutOfServiceError, UnavailableError.
+        """
+
     def close(self) -> None:
         """Close connections."""

@@ -81,7 +81,8 @@ class LocalBackend:
         if vault is None:
             raise OutOfServiceError("deposits need a runtime metadata file")
         signed = read_signed(vault, extrinsic)
-        signer, transfer = address_from_key(signed.signer, vault.prefix), read_transfer(vault, signed)
+        signer = address_from_key(signed.signer, vault.prefix)
+        transfer = read_transfer(vault.metadata, signed, vault.coldkey, vault.netuid, vault.prefix)
         key = DEPOSIT + transactions.hash_of(signed.signer + compact(signed.nonce)).hex()
         call = transactions.hash_of(signed.call + signed.explicit).hex()
         done = _Done(transfer.hotkey.text, signer.text, transfer.rao, call)
@@ -132,6 +133,9 @@ class LocalBackend:
         self._accounts.registry.transact(make)
         return taken[0]
 
+    def settle(self) -> int:
+        return 0
+
     def close(self) -> None:
         """Nothing to close: the registry is not ours."""
 
@@ -146,13 +150,15 @@ def read_signed(vault: Vault, extrinsic: bytes) -> Signed:
     return signed
 
 
-def read_transfer(vault: Vault, signed: Signed) -> StakeTransfer:
+def read_transfer(
+    metadata: Metadata, signed: Signed, vault: Address, netuid: int, prefix: int
+) -> StakeTransfer:
     """Read a transfer of stake to the vault. Raises CollateralError when it is something else."""
     try:
-        transfer = transactions.stake_transfer(vault.metadata, signed.call, vault.prefix)
+        transfer = transactions.stake_transfer(metadata, signed.call, prefix)
     except ScaleError as error:
         raise CollateralError(f"Invalid extrinsic: {error}") from None
-    check_transfer(transfer, vault.coldkey, vault.netuid)
+    check_transfer(transfer, vault, netuid)
     return transfer
 
 
