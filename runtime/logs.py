@@ -1,10 +1,13 @@
 """Structured logs: one JSON line per event on stderr, with anything that looks like a secret masked.
 
-Invariant: a value whose key names a secret never leaves this module unmasked, however deep it sits.
+Rule 1: a value whose key names a secret never leaves this module unmasked, however deep it sits.
+Rule 2: a line is one write, as many processes share one stderr.
+Rule 3: a log that cannot be written (its disk is full, its reader is gone) never ends the work it tells of.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
@@ -27,6 +30,18 @@ _LEVELS: Final = {
 }
 
 
+class _Stderr:
+    """Standard error, as far as it can be written."""
+
+    def write(self, line: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(line)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+
+
 def configure(worker: str, level: str = "info") -> None:
     """Send this process's logs, ours and the libraries', to stderr as JSON lines naming ``worker``."""
 
@@ -45,7 +60,7 @@ def configure(worker: str, level: str = "info") -> None:
     structlog.configure(
         processors=[*processors, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
