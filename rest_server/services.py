@@ -15,6 +15,7 @@ from rest_server.audit import AuditLog
 from rest_server.entity_desk import EntityDesk
 from rest_server.limits import Limiter
 from rest_server.metagraph import Metagraph
+from rest_server.metagraph_node import NodeMetagraph
 from rest_server.published import Published
 from runtime.api_keys import ApiKey
 from runtime.clock import Clock
@@ -68,7 +69,7 @@ class Services:
     limiter: Limiter
     addresses: Addresses
     source: Source
-    metagraph: Metagraph
+    metagraph: Metagraph | NodeMetagraph
     open_reader: Callable[[], Reader]
     registry: Registry
     collateral: Collateral

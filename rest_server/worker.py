@@ -34,11 +34,13 @@ from rest_server.http_server import HttpServer
 from rest_server.keyring import Keyring
 from rest_server.limits import Limiter
 from rest_server.metagraph import Metagraph
+from rest_server.metagraph_node import NodeMetagraph
 from rest_server.published import Published
 from rest_server.services import Services
 from runtime.api_keys import KeyWatcher
+from runtime.clock import Clock
 from runtime.exit_codes import ExitCode
-from runtime.settings import RestSettings
+from runtime.settings import RestSettings, Settings
 from runtime.usage import Usage
 from runtime.worker import CannotStart, Worker
 from validator.assets import Assets
@@ -129,7 +131,7 @@ def main(worker: Worker) -> int:
         limiter=Limiter(settings.rest, usage, worker.clock),
         addresses=_addresses(settings.rest),
         source=source,
-        metagraph=Metagraph(_path(settings.rest.metagraph_file), worker.clock),
+        metagraph=_metagraph(settings, worker.clock),
         open_reader=lambda: journal,  # every thread gets a connection of its own inside
         registry=registry,
         collateral=_collateral(worker, registry, drawdowns),
@@ -219,5 +221,8 @@ def _addresses(settings: RestSettings) -> Addresses:
         raise CannotStart(f"setting rest.trusted_proxies: {error}") from None
 
 
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
+def _metagraph(settings: Settings, clock: Clock) -> Metagraph | NodeMetagraph:
+    if settings.rest.metagraph_url:
+        return NodeMetagraph(settings.rest.metagraph_url, settings.netuid, clock)
+    path = settings.rest.metagraph_file
+    return Metagraph(Path(path) if path else None, clock)

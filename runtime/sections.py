@@ -77,6 +77,7 @@ class RestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     ``trusted_proxies``: addresses or networks whose ``X-Forwarded-For`` is believed.
     ``metagraph_file``: JSON list of the subnet's hotkeys, read again when it changes.
+    ``metagraph_url``: a chain's node to ask for them instead (JSON-RPC; the subnet is ``netuid``).
     ``open_tier``: what readers without a key are shown of Hyperliquid traders (0: as of 24 hours ago).
     """
 
@@ -95,6 +96,7 @@ class RestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     bytes_per_day: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
     trusted_proxies: list[str] = []
     metagraph_file: str | None = None
+    metagraph_url: str | None = None
     open_tier: Literal[0, 30, 50, 100] = 0
 
 
