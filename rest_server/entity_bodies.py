@@ -81,8 +81,8 @@ def entity_of(body: Mapping[str, Any], default: int, limit: int, at_ms: int, col
     collateral = _number(body.get("collateral_amount", 0.0))
     if collateral is None or not 0 <= collateral <= SIZE_MAX:
         raise bad(BAD_COLLATERAL)
-    subaccounts = body.get("max_subaccounts", default)
-    if not _is_integer(subaccounts) or not 1 <= subaccounts <= limit:
+    subaccounts = _integer(body.get("max_subaccounts", default))
+    if subaccounts is None or not 1 <= subaccounts <= limit:
         raise bad(BAD_LIMIT.format(limit=limit))
     return Entity(
         entity_hotkey=hotkey,
@@ -111,8 +111,8 @@ def creation_of(body: Mapping[str, Any]) -> Creation:
 def elimination_of(body: Mapping[str, Any]) -> tuple[str, int, str]:
     """Entity hotkey, id and reason. Raises Problem 400."""
     hotkey = hotkey_of(body)
-    number = required(body, "subaccount_id")
-    if not _is_integer(number) or abs(number) > INTEGER_MAX:
+    number = _integer(required(body, "subaccount_id"))
+    if number is None:
         raise bad(BAD_ID)
     reason = body.get("reason", MANUAL)
     if not isinstance(reason, str) or len(reason) > REASON_MAX:
@@ -130,11 +130,11 @@ def endpoint_of(body: Mapping[str, Any]) -> str:
 
 def payout_of(body: Mapping[str, Any]) -> tuple[str, int, int]:
     """Subaccount uuid, start and end in ms. Raises Problem 400."""
-    found = [required(body, name) for name in ("subaccount_uuid", "start_time_ms", "end_time_ms")]
-    uuid, start_ms, end_ms = found
+    uuid = required(body, "subaccount_uuid")
+    start_ms, end_ms = (_integer(required(body, name)) for name in ("start_time_ms", "end_time_ms"))
     if not isinstance(uuid, str) or not 0 < len(uuid) <= WORD_MAX:
         raise bad(BAD_UUID)
-    if not all(_is_integer(ms) and abs(ms) <= INTEGER_MAX for ms in (start_ms, end_ms)):
+    if start_ms is None or end_ms is None:
         raise bad(BAD_TIMES)
     if start_ms < 0 or end_ms < 0:
         raise bad(NEGATIVE_TIMES)
@@ -183,8 +183,13 @@ def _number(value: Any) -> float | None:
     return number if isfinite(number) else None
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _integer(value: Any) -> int | None:
+    """A whole number that every JSON reader can hold (``5.0`` is one); None when it is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > INTEGER_MAX:
+        return None
+    return value
 
 
 def _is_word(value: Any) -> bool:

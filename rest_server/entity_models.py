@@ -24,12 +24,15 @@ Hotkey = Annotated[
     ),
 ]
 Coldkey = Annotated[
-    str | msgspec.UnsetType,
-    msgspec.Meta(description="Who signed; only needed without a tier-200 key."),
+    Any,
+    msgspec.Meta(description="SS58 address of who signed; not looked at with a tier-200 key."),
 ]
 OptionalSignature = Annotated[
-    Signature | msgspec.UnsetType,
-    msgspec.Meta(description="The coldkey's signature; only needed without a tier-200 key."),
+    Any,
+    msgspec.Meta(
+        description="sr25519 signature of the coldkey, as hex, over the JSON object of the signed fields: keys"
+        " sorted, separated by `, ` and `: `. Not looked at with a tier-200 key."
+    ),
 ]
 Size = Annotated[float, msgspec.Meta(gt=0, le=SIZE_MAX, description="USD.")]
 Term = Word | float

@@ -196,7 +196,7 @@ def register_cases() -> list[Case]:
         ),
         *(
             Case(route, 400, limit, post(path, {**PLAIN, "max_subaccounts": number}))
-            for number in (0, -1, 10_001, 5.0, "5", True, None)
+            for number in (0, -1, 10_001, 5.5, "5", True, None)
         ),
         Case(route, 400, f"Entity {ENTITY} already registered", post(path, PLAIN, subaccounts=0)),
         Case(
@@ -295,7 +295,7 @@ def eliminate_cases() -> list[Case]:
         Case(route, 400, "entity_hotkey must be a hotkey", post(path, {**OUT, "entity_hotkey": {}})),
         *(
             Case(route, 400, "subaccount_id must be an integer", post(path, {**OUT, "subaccount_id": number}))
-            for number in ("0", 0.0, True, None, 10**30)
+            for number in ("0", 0.5, True, None, 10**30)
         ),
         *(
             Case(route, 400, "reason must be a string", post(path, {**OUT, "reason": reason}))

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import msgspec
 
 from validator.entities.hotkeys import ID_MAX, LENGTH_MAX, synthetic_hotkey
-from validator.entities.records import SUBACCOUNT, Status, Subaccount, TermName, decode_subaccount
+from validator.entities.records import SUBACCOUNT, Status, Subaccount, decode_subaccount
 from validator.registry import ABSENT, Registry
 from vanta_api.records import encode
 
@@ -37,6 +37,15 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     refused: int = 0
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What else was agreed at the creation, as the client sent it."""
+
+    bucket: Word | int | float | msgspec.UnsetType = msgspec.UNSET
+    pro_account_size: Word | int | float | msgspec.UnsetType = msgspec.UNSET
+    eod_hwm_threshold: Word | int | float | msgspec.UnsetType = msgspec.UNSET
+    intraday_drawdown_threshold: Word | int | float | msgspec.UnsetType = msgspec.UNSET
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What one node tells another about a subaccount."""
 
@@ -50,7 +59,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = "active"
     hl_address: Word | None = None
     payout_address: Word | None = None
-    terms: dict[TermName, Word | int | float] = {}
+    terms: Terms = msgspec.field(default_factory=lambda: Terms())
 
 
 _progress: Final = msgspec.json.Decoder(Progress)
@@ -58,16 +67,19 @@ _progress: Final = msgspec.json.Decoder(Progress)
 
 def tell(record: Subaccount) -> Told:
     """The subaccount as it is sent."""
-    fields = {name: getattr(record, name) for name in Subaccount.__struct_fields__ if name != "origin"}
-    return Told(synthetic_hotkey=record.synthetic_hotkey, **fields)
+    own = ("origin", "terms")
+    fields = {name: getattr(record, name) for name in Subaccount.__struct_fields__ if name not in own}
+    terms = msgspec.convert(record.terms, Terms)
+    return Told(synthetic_hotkey=record.synthetic_hotkey, terms=terms, **fields)
 
 
 def heard(told: Told) -> Subaccount | None:
     """The subaccount that was told of; None when its name is not made of its entity and id."""
     if told.synthetic_hotkey != synthetic_hotkey(told.entity_hotkey, told.subaccount_id):
         return None
-    fields = {name: getattr(told, name) for name in Told.__struct_fields__ if name != "synthetic_hotkey"}
-    return Subaccount(origin="peer", **fields)
+    own = ("synthetic_hotkey", "terms")
+    fields = {name: getattr(told, name) for name in Told.__struct_fields__ if name not in own}
+    return Subaccount(origin="peer", terms=msgspec.to_builtins(told.terms), **fields)
 
 
 class Outbox:
