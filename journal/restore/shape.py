@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vanta_api.records import Position, RestingOrder
+from vanta_api.records import AccountSizeRecord, Position, RestingOrder
 
 HEAD: Final = (
     *("version", "created_timestamp_ms", "created_date", "epoch", "sequence", "sequences"),
@@ -105,6 +105,7 @@ class LedgerCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     realized_pnl: float
     unrealized_pnl: float
     cumulative_fees_usd: float
+    equity_ret: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +129,17 @@ class Archived(msgspec.Struct, frozen=True, kw_only=True):
     zeros: int
 
 
+def size_record(hotkey: str, size: Any) -> AccountSizeRecord:
+    """The record that an ``AccountSize`` is the row of."""
+    return AccountSizeRecord(
+        hotkey=hotkey,
+        account_size=size.account_size,
+        account_size_theta=size.account_size_theta,
+        update_time_ms=size.update_time_ms,
+        valid_date_timestamp=size.valid_date_timestamp,
+    )
+
+
 @cache
 def strict(kind: Any) -> Any:
     """The type with every field required and no other allowed, at every depth."""
@@ -143,12 +155,12 @@ def strict(kind: Any) -> Any:
 
 
 STRICT_DASHBOARD: Final = strict(Dashboard)
-STRICT_ORDERS: Final = list[strict(RestingOrder)]  # type: ignore[misc]
+STRICT_ORDERS: Final = strict(list[RestingOrder])
 
 
 def canonical(value: Any) -> bytes:
     """The value's JSON with sorted keys: what is sent, and what digests are made of."""
-    return msgspec.json.encode(value, order="deterministic")
+    return msgspec.json.encode(msgspec.to_builtins(value), order="deterministic")
 
 
 def value_digest(raw: bytes) -> bytes:
