@@ -45,6 +45,7 @@ from runtime.usage import Usage
 from runtime.worker import CannotStart, Worker
 from validator.assets import Assets
 from validator.collateral.service import Collateral
+from validator.collateral.settler import Settler
 from validator.collateral.setup import SetupError, open_collateral
 from validator.orders.desk import Desk, sizes_in
 from validator.registry import Registry
@@ -141,15 +142,18 @@ def main(worker: Worker) -> int:
         audit=AuditLog(settings.data_dir / "audit", worker.clock),
     )
     server = HttpServer(create_app(services), settings.api_host, settings.api_rest_port, settings.rest)
+    settler = Settler(services.collateral.backend)
     keys.start()
     source.start()
     server.start()
+    settler.start()
     worker.ready(port=server.port, sequence=follower_sequence(source))
     code = _serve(worker, source, server, keys, services)
     server.drain(settings.rest.drain_s)
     source.stop()
     keys.stop()
     usage.close()
+    settler.stop()
     services.collateral.backend.close()
     appending.close()
     return code
