@@ -21,8 +21,10 @@ from journal.fold import TrimmedError, entries_after
 from journal.state import Latest, State
 from rest_server.bookkeeper import Bookkeeper
 from rest_server.delayed_prices import DelayedPrices, Marks
+from rest_server.fact_timers import FactTimers
 from rest_server.ledger_books import LedgerKeeper
 from rest_server.order_keeper import OrderKeeper
+from rest_server.papers import PaperKeeper
 from rest_server.published import Published, Standing
 from rest_server.registered import ARCHIVED, RegistryKeeper, added
 from rest_server.shown import price_of
@@ -51,6 +53,8 @@ class Follower:
         self._orders = OrderKeeper(at_ms)
         self._registry = RegistryKeeper()
         self._ledgers = LedgerKeeper()
+        self._papers = PaperKeeper()
+        self._timers = FactTimers(at_ms)
         self._dropped_seen: dict[str, str] = {}
         self._mark_revision = -1
         self._delayed = Standing(0, None)
@@ -121,6 +125,7 @@ class Follower:
         at_ms = self._tier_clock.now_ms()
         self._books.advance(at_ms)
         self._orders.advance(at_ms)
+        self._timers.advance(at_ms)
 
     def _take_marks(self) -> None:
         self._mark_revision, changed = self._marks.changed_since(self._mark_revision)
@@ -171,12 +176,15 @@ class Follower:
 
     def _take_registry(self, entry: Entry) -> None:
         self._registry.take(entry.key, entry.body)
+        self._timers.take_registry(entry.key, entry.body)
         kind, _, hotkey = entry.key.partition("|")
         if kind == ARCHIVED:
             self._set_totals(hotkey)
 
     def _take_ledger(self, entry: Entry) -> None:
         self._ledgers.take(entry.key, entry.body)
+        self._papers.take(entry.key, entry.body)
+        self._timers.take_ledger()
 
     def _set_totals(self, hotkey: str) -> None:
         totals = self._state.totals.get(hotkey, {})
@@ -231,7 +239,9 @@ class Follower:
         is_different |= self._orders.settle()
         is_different |= self._registry.settle()
         is_different |= self._ledgers.settle()
-        dues = (self._books.next_ms(), self._orders.next_ms())
+        is_different |= self._papers.settle(self._ledgers.books)
+        is_different |= self._timers.settle()
+        dues = (self._books.next_ms(), self._orders.next_ms(), self._timers.next_ms())
         until_ms = min((due for due in dues if due is not None), default=None)
         old = self._published
         if old is None or is_different or not self._is_same(old):
@@ -251,6 +261,7 @@ class Follower:
             registered=self._registry.registered,
             ledgers=dict(self._ledgers.books),
             ledger_bodies=self._ledgers.bodies,
+            papers=dict(self._papers.papers),
             at_ms=at_ms,
             valid_until_ms=until_ms,
             version=self._version,

@@ -34,15 +34,28 @@ class LedgerBook:
         self.hotkey = hotkey
         self._bodies = bodies
         self._pieces: dict[tuple[Shape, bool], Piece] = {}
+        self._seen: tuple[int, Bundle | None] | None = None
 
     @cached_property
     def bundle(self) -> Bundle | None:
         """The portfolio's ledger and each trade pair's; None while no span is done."""
+        return self._assembled(None)
+
+    def seen(self, before_ms: int | None) -> Bundle | None:
+        """The same as it was before a moment: only spans that had ended by then; None: as it is now."""
+        if before_ms is None:
+            return self.bundle
+        seen = self._seen
+        if seen is None or seen[0] != before_ms:
+            seen = self._seen = (before_ms, self._assembled(before_ms))
+        return seen[1]
+
+    def _assembled(self, before_ms: int | None) -> Bundle | None:
         ledgers = Ledgers()
         try:
             for key, body in self._bodies.items():
                 ledgers.take(key, body, 0)
-            return ledgers.bundle(self.hotkey)
+            return ledgers.bundle(self.hotkey, before_ms)
         except UNREADABLE as error:
             _log.warning("ledger not shown", hotkey=self.hotkey, problem=str(error))
             return None

@@ -20,6 +20,7 @@ from rest_server.books import Book, Dashboard
 from rest_server.documents import Document
 from rest_server.gzip_join import Piece, stored
 from rest_server.ledger_books import LedgerBook
+from rest_server.papers import Papers
 from rest_server.registered import Registered
 from rest_server.resting import OrderBook
 from vanta_api.records import RestingOrder
@@ -48,6 +49,7 @@ class Published:
     registered: Registered
     ledgers: Mapping[str, LedgerBook]
     ledger_bodies: Mapping[str, bytes]
+    papers: Mapping[str, Papers]
     at_ms: int
     valid_until_ms: int | None
     version: str

@@ -76,6 +76,10 @@ class Registered:
         for facts in self._kinds.values():
             yield from facts.items()
 
+    def body(self, key: str) -> bytes | None:
+        """The newest body of a key."""
+        return self._kinds.get(key.partition("|")[0], {}).get(key)
+
     @cached_property
     def eliminations(self) -> list[dict[str, Any]]:
         """Rows of who is out, oldest first."""
