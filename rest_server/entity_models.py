@@ -8,7 +8,6 @@ import msgspec
 
 from rest_server.collateral_models import Signature
 from validator.account import AccountSizeData, Drawdown
-from validator.compact import CompactLedger, CompactLimitOrders, CompactPositions, CompactStatistics
 from validator.entities.hotkeys import LENGTH_MAX
 from validator.entities.outbox import SIZE_MAX, Word
 from validator.entities.payout import Settlement
@@ -30,7 +29,7 @@ Coldkey = Annotated[
 OptionalSignature = Annotated[
     Any,
     msgspec.Meta(
-        description="sr25519 signature of the coldkey, as hex, over the JSON object of the signed fields: keys"
+        description="sr25519 signature of the coldkey, hex, over the JSON object of the signed fields: keys"
         " sorted, separated by `, ` and `: `. Not looked at with a tier-200 key."
     ),
 ]
@@ -264,34 +263,4 @@ class DashboardAnswer(msgspec.Struct, kw_only=True):
 
     status: Literal["success"]
     dashboard: SubaccountDashboard
-    timestamp: int
-
-
-class CompactDashboard(msgspec.Struct, kw_only=True):
-    """What is new since the times that were sent; send the `..._time_ms` back the next time.
-
-    A section without news is absent. Positions: `tp` pair, `t` type, `o` opened, `r` return, `nl` net
-    leverage, `ap` average entry price, `rp` and `up` P&L in USD, `c` closed, `rc` return at close, `fo` and
-    `uo` filled and unfilled orders, `fh` fees. Orders: `tp` pair, `t` type, `l` leverage, `q` quantity, `pr`
-    price, `v` value, `e` execution type, `p` processed, `lp` limit price, `sl` stop loss, `tk` take profit,
-    `s` slippage. Checkpoints: `r` and `u` P&L, `m` largest value, `s` bucket.
-    """
-
-    subaccount_info: SubaccountInfo
-    challenge_period: ChallengePeriod | None
-    elimination: dict[str, Any] | None
-    drawdown: Drawdown
-    account_size_data: AccountSizeData
-    residual: list[dict[str, Any]]
-    positions: CompactPositions | msgspec.UnsetType = msgspec.UNSET
-    limit_orders: CompactLimitOrders | msgspec.UnsetType = msgspec.UNSET
-    ledger: CompactLedger | msgspec.UnsetType = msgspec.UNSET
-    statistics: CompactStatistics | msgspec.UnsetType = msgspec.UNSET
-
-
-class CompactAnswer(msgspec.Struct, kw_only=True):
-    """The compact dashboard, at `timestamp`."""
-
-    status: Literal["success"]
-    dashboard: CompactDashboard
     timestamp: int

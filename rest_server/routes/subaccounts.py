@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from flask import Blueprint, request
+from flask import Blueprint
 
 from rest_server import entity_models as models
-from rest_server import subaccount_dashboard
 from rest_server.answers import OfState, Small, of_state
 from rest_server.audience import audience_of
 from rest_server.auth import current_key
+from rest_server.compact import compact_dashboard
 from rest_server.documents import Document
+from rest_server.dossier import SINCE, Dossier
 from rest_server.entity_auth import NO_ACCESS, NOT_YOURS, desk, only_own
 from rest_server.entity_bodies import (
     BAD_TIMES,
     BAD_UUID,
-    INTEGER_MAX,
     NEGATIVE_TIMES,
     WRONG_ORDER,
     payout_of,
 )
 from rest_server.errors import Problem
-from rest_server.operation import answers, fails, needs_key, needs_tier, path_example, query, says, takes
+from rest_server.operation import answers, fails, needs_key, needs_tier, path_example, says, takes
 from rest_server.posted import MISSING, json_object
 from rest_server.routes.state import state
 from rest_server.services import services
-from rest_server.subaccount_dashboard import SINCE, Subaccount
+from rest_server.since import BAD_TIME, takes_times, times
+from rest_server.subaccount_dashboard import dossier_of, info_of, whole
+from rest_server.trader_models import TraderAnswer
 from validator.entities import payout as payouts
 from validator.entities import rules
 from validator.entities.records import Standing
@@ -36,8 +38,6 @@ blueprint: Final = Blueprint("subaccounts", __name__)
 
 EXAMPLE: Final = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY_0"
 NO_LEDGER: Final = "Subaccount {uuid} not found or has no debt ledger data"
-BAD_SINCE: Final = "{name} must be a time in ms"
-_MS: Final[dict[str, Any]] = {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}
 
 
 @blueprint.get("/entity/subaccount/<synthetic_hotkey>")
@@ -51,29 +51,26 @@ _MS: Final[dict[str, Any]] = {"type": "integer", "minimum": 0, "maximum": INTEGE
 @says(503, rules.NOT_AVAILABLE)
 def subaccount(synthetic_hotkey: str) -> OfState:
     """A subaccount's dashboard, with its open positions."""
-    one = _subaccount(synthetic_hotkey)
-    return _answer(one, subaccount_dashboard.whole(one))
+    standing, one = _subaccount(synthetic_hotkey)
+    return _answer(one, whole(standing, one))
 
 
 @blueprint.get("/v2/entity/subaccount/<synthetic_hotkey>")
 @needs_key
 @needs_tier(200, NO_ACCESS)
 @path_example("synthetic_hotkey", EXAMPLE)
-@query("positions_time_ms", "Only positions that changed after this time.", **_MS)
-@query("limit_orders_time_ms", "Only resting orders that changed after this time.", **_MS)
-@query("checkpoints_time_ms", "Only checkpoints that ended after this time.", **_MS)
-@query("daily_returns_time_ms", "Only days that began after this time.", **_MS)
-@answers(models.CompactAnswer, of_state=True)
-@fails(400, BAD_SINCE)
+@takes_times(*SINCE)
+@answers(TraderAnswer, of_state=True)
+@fails(400, BAD_TIME)
 @fails(403, NOT_YOURS)
 @fails(404, rules.SUBACCOUNT_NOT_FOUND)
 @says(500, "Internal server error retrieving dashboard")
 @says(503, rules.NOT_AVAILABLE)
 def subaccount_news(synthetic_hotkey: str) -> OfState:
     """A subaccount's dashboard in short: only what is new since the times that are sent."""
-    since = {name: _since(name) for name in SINCE}
-    one = _subaccount(synthetic_hotkey)
-    return _answer(one, subaccount_dashboard.news(one, since))
+    since = times(SINCE)
+    standing, one = _subaccount(synthetic_hotkey)
+    return _answer(one, compact_dashboard(one, since, {"subaccount_info": info_of(standing)}))
 
 
 @blueprint.post("/entity/subaccount/payout")
@@ -103,7 +100,7 @@ def payout() -> Small:
     if standing is not None:
         only_own(standing.record.entity_hotkey)
     one = None if standing is None else _of(standing)
-    if one is None or not one.checkpoints:
+    if one is None or not one.checkpoints or one.account_size is None:
         raise Problem(404, NO_LEDGER.format(uuid=uuid), "not_found")
     settled = payouts.settlements(one.checkpoints, one.positions, one.account_size, start_ms, end_ms)
     checkpoints = payouts.within(one.checkpoints, start_ms, end_ms)
@@ -117,27 +114,18 @@ def payout() -> Small:
     return Small(models.PayoutAnswer(status="success", data=data, timestamp=services().clock.now_ms()))
 
 
-def _subaccount(synthetic_hotkey: str) -> Subaccount:
+def _subaccount(synthetic_hotkey: str) -> tuple[Standing, Dossier]:
     """The subaccount, if it is there and the key's business. Raises Problem 403, 404 or 503."""
     standing = desk().entities.subaccount(synthetic_hotkey)
     if standing is None:
         raise Problem(404, rules.SUBACCOUNT_NOT_FOUND.format(hotkey=synthetic_hotkey), "not_found")
     only_own(standing.record.entity_hotkey)
-    return _of(standing)
+    return standing, _of(standing)
 
 
-def _of(standing: Standing) -> Subaccount:
-    return Subaccount(standing, state(), audience_of(current_key()), services())
+def _of(standing: Standing) -> Dossier:
+    return dossier_of(standing, state(), audience_of(current_key()), services())
 
 
-def _answer(one: Subaccount, document: Document) -> OfState:
+def _answer(one: Dossier, document: Document) -> OfState:
     return of_state(document, one.published, one.audience)
-
-
-def _since(name: str) -> int:
-    text = request.args.get(name)
-    if text is None:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= INTEGER_MAX):
-        raise Problem(400, BAD_SINCE.format(name=name), "invalid_time")
-    return int(text)
