@@ -18,6 +18,8 @@ from werkzeug.routing import Rule
 from rest_server import models
 from rest_server.errors import TEXTS
 from rest_server.operation import Operation, Success, operation_of
+from rest_server.seed_routes import EXTENSION as EXTENSION_TEXT
+from rest_server.seed_routes import SEED_RULES
 from rest_server.services import EXTENSION, Services
 
 MADE: Final = "vanta-rest-openapi"  # where an application keeps its document
@@ -164,6 +166,8 @@ def _path_item(rule: Rule, operation: Operation, text: str) -> dict[str, Any]:
 def _operation(rule: Rule, operation: Operation, text: str) -> dict[str, Any]:
     summary, _, rest = text.partition("\n")
     description = "\n".join(line.strip() for line in rest.splitlines()).strip()
+    if rule.rule not in SEED_RULES:
+        description = f"{EXTENSION_TEXT}\n\n{description}".strip()
     if operation.tier is not None:
         description = f"Needs tier {operation.tier}.\n\n{description}".strip()
     item: dict[str, Any] = {

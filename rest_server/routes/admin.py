@@ -1,4 +1,4 @@
-"""Operators' routes. (Extensions: not in the seed's documentation.)"""
+"""Operators' routes."""
 
 from __future__ import annotations
 
@@ -59,12 +59,11 @@ RUNNING: Final = "running"
 def miner_bucket(hotkey: str) -> Small:
     """Move a miner or subaccount into a bucket. Every call is in the audit log.
 
-    An extension: not in the seed's documentation. The bucket ELIMINATED puts the hotkey out for good, as an
-    elimination does. A bucket of the pro track has an account size of its own, but for
-    `PRO_CHALLENGE_TRANSITION`, which keeps the standard one; leaving the track brings that back. The original
-    also closes positions and begins ledgers anew when the size changes; here positions are the venue's and
-    stay, and the size counts from then on. Which sizes the original accepts differs between its versions;
-    here any positive one is.
+    The bucket ELIMINATED puts the hotkey out for good, as an elimination does. A bucket of the pro track has
+    an account size of its own, but for `PRO_CHALLENGE_TRANSITION`, which keeps the standard one; leaving the
+    track brings that back. The original also closes positions and begins ledgers anew when the size changes;
+    here positions are the venue's and stay, and the size counts from then on. Which sizes the original
+    accepts differs between its versions; here any positive one is.
     """
     body = json_object()
     require(body, ("bucket",))
@@ -92,9 +91,8 @@ def miner_bucket(hotkey: str) -> Small:
 def health_rpc() -> Small:
     """How each part of the product is; 503 when one is not well.
 
-    An extension: not in the seed's documentation. The original asks its services over RPC; here they are
-    processes, and this is what their own signs of life say. Which words the original uses for a service's
-    state is not documented.
+    The original asks its services over RPC; here they are processes, and this is what their own signs of life
+    say. Which words the original uses for a service's state is not documented.
     """
     found = _services()
     at_ms = services().clock.now_ms()

@@ -1,4 +1,4 @@
-"""A miner's dashboard in the compact form. (An extension: not in the seed's documentation.)"""
+"""A miner's dashboard in the compact form."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ NOT_FOUND: Final = "Miner {hotkey} not found"
 def miner(hotkey: str) -> OfState:
     """A miner's dashboard in short: what is new since the times that are sent.
 
-    An extension: not in the seed's documentation. Send each `..._time_ms` of an answer back the next time.
-    Something may be told twice, nothing is left out; open positions are always there. How the original works
-    out drawdown and account figures is only partly known: here equity is the account size with realised and
-    unrealised P&L less fees, a day begins at 00:00 UTC, and the thresholds are those that this server acts
-    on. `closed_orders` are those that ended after the time that was sent, each as often as that is asked.
+    Send each `..._time_ms` of an answer back the next time. Something may be told twice, nothing is left out;
+    open positions are always there. How the original works out drawdown and account figures is only partly
+    known: here equity is the account size with realised and unrealised P&L less fees, a day begins at 00:00
+    UTC, and the thresholds are those that this server acts on. `closed_orders` are those that ended after the
+    time that was sent, each as often as that is asked.
     """
     since = times(SINCE)
     published, audience = state(), audience_of(current_key())

@@ -1,4 +1,4 @@
-"""Orders for trying things out. (An extension: not in the seed's documentation.)"""
+"""Orders for trying things out."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _NOT_SHOWN: Final = frozenset(("miner_hotkey", "trade_pair", "venue"))
 def development_order() -> Small:
     """Place or cancel an order of the account DEVELOPMENT, filled by Vanta's rules at the present marks.
 
-    An extension: not in the seed's documentation. The account is in no list of hotkeys, its orders are in no
-    frame and no checkpoint; `/miner-positions/DEVELOPMENT`, `/limit-orders/DEVELOPMENT` and
-    `/orders/DEVELOPMENT` show them to operators. Without an account size it is measured against 5,000 USD.
-    What the original's stop-limit and trailing orders do is not documented; they are refused. Its slippage
-    tables are not published; crypto pays their fallback of 0.01 %.
+    The account is in no list of hotkeys, its orders are in no frame and no checkpoint;
+    `/miner-positions/DEVELOPMENT`, `/limit-orders/DEVELOPMENT` and `/orders/DEVELOPMENT` show them to
+    operators. Without an account size it is measured against 5,000 USD. What the original's stop-limit and
+    trailing orders do is not documented; they are refused. Its slippage tables are not published; crypto pays
+    their fallback of 0.01 %.
     """
     only_operators()
     here = services()

@@ -1,4 +1,4 @@
-"""Hyperliquid traders: subaccounts by their address. (Extensions: not in the seed's documentation.)"""
+"""Hyperliquid traders: subaccounts by their address."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ _encode: Final = msgspec.json.Encoder().encode
 def hl_trader(hl_address: str) -> OfState:
     """The dashboard of the subaccount with this address, without ledger and statistics.
 
-    An extension: not in the seed's documentation. Without a key it is as of 24 hours ago, unless the operator
-    opened it (`rest.open_tier`); a key shows what its tier shows. The original shows everybody everything at
-    once. `payouts` and `pending_payout`, which some clients look for, are not documented anywhere and absent.
+    Without a key it is as of 24 hours ago, unless the operator opened it (`rest.open_tier`); a key shows what
+    its tier shows. The original shows everybody everything at once. `payouts` and `pending_payout`, which
+    some clients look for, are not documented anywhere and absent.
     """
     since = (*times(SINCE[:2]), 0, 0)
     standing, published, audience = _found(hl_address), state(), _audience()
@@ -78,9 +78,9 @@ def hl_trader(hl_address: str) -> OfState:
 def hl_trader_limits(hl_address: str) -> Small:
     """What the subaccount with this address may hold.
 
-    An extension: not in the seed's documentation. Half the account in one pair in the challenge, once the
-    account after it, 1.5 times from 200,000 USD on and twice from a million; 4, 7, 10 and 12 times in all.
-    The original's own descriptions of the portfolio's multiple contradict each other; these are its newest.
+    Half the account in one pair in the challenge, once the account after it, 1.5 times from 200,000 USD on
+    and twice from a million; 4, 7, 10 and 12 times in all. The original's own descriptions of the portfolio's
+    multiple contradict each other; these are its newest.
     """
     standing, published = _found(hl_address), state()
     one = _dossier(standing, published, _audience())
@@ -111,9 +111,9 @@ def hl_trader_limits(hl_address: str) -> Small:
 def hl_leaderboard() -> OfState:
     """All Hyperliquid traders: those who passed the challenge by P&L, the others by theirs.
 
-    An extension: not in the seed's documentation, and only partly known; its keys are those that clients
-    read. Without a key it is as of 24 hours ago, unless the operator opened it (`rest.open_tier`). Payouts
-    are not made here and stand at 0; `sharpe` is null for less than seven days.
+    Only partly known: its keys are those that clients read. Without a key it is as of 24 hours ago, unless
+    the operator opened it (`rest.open_tier`). Payouts are not made here and stand at 0; `sharpe` is null for
+    less than seven days.
     """
     desk()
     entity_hotkey = request.args.get("entity_hotkey") or None

@@ -32,10 +32,7 @@ STATUS_SCHEMA: Final = {"type": "array", "items": {"enum": list(STATUSES)}, "min
 @fails(404, "No limit orders found for miner {minerid}")
 @says(500, "Error retrieving limit orders")
 def limit_orders(minerid: str) -> OfState:
-    """Resting orders of one miner, delayed below tier 100.
-
-    An extension: not in the seed's documentation.
-    """
+    """Resting orders of one miner, delayed below tier 100."""
     wanted = _statuses()
     audience, published = audience_of(current_key()), state()
     orders = own_orders() if is_development(minerid) else published.resting(minerid, audience)
@@ -57,10 +54,7 @@ def limit_orders(minerid: str) -> OfState:
 @fails(404, "No orders found for miner {minerid}")
 @says(500, "Error retrieving orders")
 def orders(minerid: str) -> OfState:
-    """Every known resting order of one miner by status, oldest first.
-
-    An extension: not in the seed's documentation.
-    """
+    """Every known resting order of one miner by status, oldest first."""
     wanted = _statuses() or STATUSES
     audience, published = audience_of(current_key()), state()
     every = own_orders() if is_development(minerid) else published.resting(minerid, audience)
