@@ -5,6 +5,7 @@ Everything here is frozen data with defaults; ``runtime.settings`` reads it and 
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,7 +40,8 @@ class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     Fields:
         witness: file that remembers the journal's heads; best on another disk than ``data_dir``
-            (default: ``<data_dir>/witness.json``).
+            (default: ``<data_dir>.witness.json``, beside the directory; inside it where the place beside it
+            cannot be written).
         checkpoint_interval_s: seconds between checkpoints while entries come in.
         checkpoint_entries: entries after which a checkpoint is written sooner.
         checkpoints_kept: newest checkpoint files that are kept.
@@ -363,5 +365,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def witness_path(self) -> Path:
-        """The file that remembers the journal's heads."""
-        return Path(self.journal.witness) if self.journal.witness else self.data_dir / "witness.json"
+        """The file that remembers the journal's heads.
+
+        Beside ``data_dir``, so that an old copy of the whole directory is noticed; inside it only where
+        the place beside it cannot be written.
+        """
+        if self.journal.witness:
+            return Path(self.journal.witness)
+        inside, directory = self.data_dir / "witness.json", Path(os.path.abspath(self.data_dir))
+        beside = directory.parent / f"{directory.name}.witness.json"
+        is_free = not inside.exists() and os.access(directory.parent, os.W_OK)
+        return beside if is_free or beside.exists() else inside
