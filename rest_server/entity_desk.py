@@ -89,6 +89,10 @@ def _nothing(_hotkey: str) -> Any:
     return None
 
 
+def _silence() -> None:
+    """There are no other nodes."""
+
+
 @dataclass(frozen=True)
 class More:
     """What else a dashboard shows of a hotkey (JSON values; None: there is nothing)."""
@@ -99,13 +103,14 @@ class More:
 
 @dataclass(frozen=True)
 class EntityDesk:
-    """``secret`` is what API keys are derived from."""
+    """``secret`` is what API keys are derived from; ``ring`` says that there may be news for other nodes."""
 
     clerk: Clerk
     keys: EntityKeys
     secret: ServerSecret
     keeper: EliminationKeeper
     more: More = More()
+    ring: Callable[[], None] = _silence
 
     @property
     def entities(self) -> Entities:
@@ -118,7 +123,13 @@ class EntityDesk:
 
 
 def open_desk(
-    settings: Settings, registry: Registry, clock: Clock, marks: Marks, newest: Newest
+    settings: Settings,
+    registry: Registry,
+    clock: Clock,
+    marks: Marks,
+    newest: Newest,
+    *,
+    ring: Callable[[], None] = _silence,
 ) -> EntityDesk:
     """The desk of these settings. Raises ValueError when the configured secret cannot be used."""
     entities = settings.entities
@@ -126,4 +137,4 @@ def open_desk(
     clerk = Clerk(registry, clock, defaults)
     secret = ServerSecret(entities.api_key_secret, settings.data_dir)
     keeper = EliminationKeeper(OpenIndex(newest), registry, marks, settings.repo_version)
-    return EntityDesk(clerk, EntityKeys(secret.read, clerk.entities), secret, keeper)
+    return EntityDesk(clerk, EntityKeys(secret.read, clerk.entities), secret, keeper, ring=ring)

@@ -35,6 +35,7 @@ from rest_server.keyring import Keyring
 from rest_server.limits import Limiter
 from rest_server.metagraph import Metagraph
 from rest_server.metagraph_node import NodeMetagraph
+from rest_server.peers import Couriers
 from rest_server.published import Published
 from rest_server.services import Services
 from runtime.api_keys import KeyWatcher
@@ -123,7 +124,8 @@ def main(worker: Worker) -> int:
         follower.boot()
     source = FollowerThread(follower, journal.doorbell(), settings.rest)
     drawdowns = Drawdowns(journal, state, source)  # before the source starts, who moves the State on
-    desk = _desk(worker, registry, marks, follower)
+    couriers = Couriers(registry, settings.entities)
+    desk = _desk(worker, registry, marks, follower, couriers)
     services = Services(
         settings=settings,
         clock=worker.clock,
@@ -147,9 +149,11 @@ def main(worker: Worker) -> int:
     source.start()
     server.start()
     settler.start()
+    couriers.start()
     worker.ready(port=server.port, sequence=follower_sequence(source))
-    code = _serve(worker, source, server, keys, services)
+    code = _serve(worker, source, server, keys, services, couriers)
     server.drain(settings.rest.drain_s)
+    couriers.stop()
     source.stop()
     keys.stop()
     usage.close()
@@ -166,7 +170,12 @@ def follower_sequence(source: FollowerThread) -> int:
 
 
 def _serve(
-    worker: Worker, source: FollowerThread, server: HttpServer, keys: KeyWatcher, services: Services
+    worker: Worker,
+    source: FollowerThread,
+    server: HttpServer,
+    keys: KeyWatcher,
+    services: Services,
+    couriers: Couriers,
 ) -> int:
     """Beat until told to stop or until a part is gone."""
     beats = 0
@@ -181,7 +190,8 @@ def _serve(
         if beats % FLUSH_EVERY_BEATS == 0:
             services.usage.flush()
         services.development.look_if_due()
-        if source.has_failed() or not server.is_alive() or not keys.is_alive():
+        are_alive = server.is_alive() and keys.is_alive() and couriers.are_alive()
+        if source.has_failed() or not are_alive:
             _log.error("a part of the REST server is gone", problem=source.problem())
             return ExitCode.FAILED
     return ExitCode.OK
@@ -211,9 +221,12 @@ def _collateral(worker: Worker, registry: Registry, drawdowns: Drawdowns) -> Col
         raise CannotStart(str(error)) from None
 
 
-def _desk(worker: Worker, registry: Registry, marks: MarkStore, follower: Follower) -> EntityDesk:
+def _desk(
+    worker: Worker, registry: Registry, marks: MarkStore, follower: Follower, couriers: Couriers
+) -> EntityDesk:
+    settings, clock = worker.settings, worker.clock
     try:
-        return open_desk(worker.settings, registry, worker.clock, marks, follower.newest_of)
+        return open_desk(settings, registry, clock, marks, follower.newest_of, ring=couriers.ring)
     except ValueError as error:
         raise CannotStart(f"setting entities.api_key_secret: {error}") from None
 

@@ -275,5 +275,6 @@ def _create() -> Small:
         made = here.clerk.create(wanted, receipt)
     except Refused as refused:
         raise refusal(refused) from None
+    here.ring()
     message = CREATED.format(number=made.record.subaccount_id)
     return Small({"status": "success", "message": message, "subaccount": subaccount_row(made)})
