@@ -75,15 +75,16 @@ def configure(worker: str, level: str = "info") -> None:
 def mask_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace values under secret-looking keys, and bearer tokens inside texts, by ``***``."""
     for key, value in event.items():
-        event[key] = MASK if SECRET_NAMES.search(str(key)) and value is not None else _clean(value)
+        event[key] = MASK if SECRET_NAMES.search(str(key)) and value is not None else masked(value)
     return event
 
 
-def _clean(value: Any) -> Any:
+def masked(value: Any) -> Any:
+    """The value with everything inside it masked that is named like a secret, or is a bearer token."""
     if isinstance(value, str):
         return _BEARER.sub(rf"\1 {MASK}", value)
     if isinstance(value, dict):
-        return {k: MASK if SECRET_NAMES.search(str(k)) else _clean(v) for k, v in value.items()}
+        return {k: MASK if SECRET_NAMES.search(str(k)) else masked(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_clean(item) for item in value]
+        return [masked(item) for item in value]
     return value

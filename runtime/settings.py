@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from runtime.exit_codes import ExitCode
+from runtime.logs import MASK, SECRET_NAMES, masked
 from runtime.sections import (
     AccountSettings,
     CollateralSettings,
@@ -145,6 +146,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -160,6 +163,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             target = values
             for parent in parents:
                 target = target.setdefault(parent, {})
+                if not isinstance(target, dict):
+                    raise SettingsError(f"variable {name}: another one sets {parent} as a whole; keep one")
+            if isinstance(target.get(last), dict):
+                raise SettingsError(f"variable {name}: others set parts of {last}; keep those or this one")
             target[last] = value
     return values
 
@@ -193,12 +200,28 @@ def _decode(kind: type, value: Any) -> Any:
 
 def _explain(text: str, values: dict[str, Any]) -> str:
     what, _, where = text.partition(" - at `$.")
-    key = where.rstrip("`")
+    key = _with_venue(where.rstrip("`"), values)
     if match := re.search(r"unknown field `(.+)`", what):
         field = match.group(1)
         allowed = ", ".join(_fields_at(key))
         return f"unknown setting {'.'.join(filter(None, (key, field)))}: allowed here are {allowed}"
-    return f"setting {key} = {_value_at(values, key)!r}: {what[:1].lower()}{what[1:]}"
+    shown = MASK if SECRET_NAMES.search(key) else repr(masked(_value_at(values, key)))[:200]
+    return f"setting {key} = {shown}: {what[:1].lower()}{what[1:]}"
+
+
+def _with_venue(key: str, values: dict[str, Any]) -> str:
+    """The key with the venue's name where msgspec only says that it is some venue's."""
+    if not key.startswith(_SOME_VENUE):
+        return key
+    for name, venue in values["venues"].items():
+        try:
+            msgspec.convert(venue, VenueSettings, strict=False)
+        except msgspec.ValidationError:
+            return f"venues.{name}{key.removeprefix(_SOME_VENUE)}"
+    return key
+
+
+_SOME_VENUE: Final = "venues[...]"
 
 
 def _fields_at(key: str) -> tuple[str, ...]:
@@ -222,7 +245,7 @@ def _fields_at(key: str) -> tuple[str, ...]:
 
 def _value_at(values: Any, key: str) -> Any:
     for part in re.findall(r"[^.\[\]]+", key):
-        if isinstance(values, dict):
+        if isinstance(values, dict) and part != "...":
             values = values.get(part)
         elif isinstance(values, list) and part.isdigit() and int(part) < len(values):
             values = values[int(part)]
