@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import Gauge
 
 from journal import checkpoint
+from journal.appending import Appending
 from journal.doorbell import Bell
 from journal.entry import JournalError
 from journal.layout import open_journal
@@ -25,7 +26,6 @@ from journal.sqlite import SqliteJournal
 from journal.state import Latest
 from rest_server.addresses import Addresses
 from rest_server.app import create_app
-from rest_server.appending import Appending
 from rest_server.audit import AuditLog
 from rest_server.drawdowns import Drawdowns
 from rest_server.entity_desk import EntityDesk, open_desk
