@@ -44,7 +44,7 @@ def health(here: Services, key: ApiKey | None) -> Health:
 
 def warnings(here: Services) -> list[str]:
     """What an operator should look at."""
-    problems = (here.keys.error, here.metagraph.error)
+    problems = (here.keys.error, here.metagraph.error, here.collateral.backend.problem())
     return [problem for problem in problems if problem]
 
 

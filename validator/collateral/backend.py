@@ -81,5 +81,8 @@ class CollateralBackend(Protocol):
         Raises OutOfServiceError, UnavailableError.
         """
 
+    def problem(self) -> str | None:
+        """What an operator should look at, without any name or amount (None: nothing)."""
+
     def close(self) -> None:
         """Close connections."""

@@ -76,6 +76,7 @@ class ChainBackend:
         self._places = threading.BoundedSemaphore(operations)
         self._readers = threading.BoundedSemaphore(operations)
         self._turn = threading.Lock()
+        self._stuck: set[str] = set()
 
     # Reading
 
@@ -162,7 +163,7 @@ class ChainBackend:
         return taken
 
     def settle(self) -> int:
-        left = 0
+        left, self._stuck = 0, set()
         for fact in self._registry.with_prefix(COLLATERAL):
             account = read_account(fact.body)
             if account.open:
@@ -173,6 +174,11 @@ class ChainBackend:
                     _log.warning("not settled", hotkey=account.hotkey, problem=str(error))
                     left += 1
         return left
+
+    def problem(self) -> str | None:
+        if not self._stuck:
+            return None
+        return f"{len(self._stuck)} operation(s) on the chain are stuck: settle them by hand"
 
     def close(self) -> None:
         self._on_close()
@@ -244,7 +250,9 @@ class ChainBackend:
             except StuckError as error:
                 steps.end("stuck", STUCK.format(problem=error))
                 _log.critical("an operation on the chain is stuck", key=key, problem=str(error))
-        if steps.operation.state != "stuck":
+        if steps.operation.state == "stuck":
+            self._stuck = {*self._stuck, key}
+        else:
             self._forget(steps.operation, key)
         return steps.operation
 

@@ -10,12 +10,11 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from runtime.clock import Clock
+from runtime.ethereum import Account, LocalAccount
 from validator.collateral.node import POLL_S, FailedError, ReplacedError, UnsettledError
 from validator.collateral.rpc import NoAnswerError, RefusedError, Rpc, RpcError
 

@@ -136,6 +136,9 @@ class LocalBackend:
     def settle(self) -> int:
         return 0
 
+    def problem(self) -> str | None:
+        return self._owners.error
+
     def close(self) -> None:
         """Nothing to close: the registry is not ours."""
 

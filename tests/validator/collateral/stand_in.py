@@ -18,10 +18,10 @@ from typing import Any, Final
 
 import rlp
 from bittensor_wallet import Keypair
-from eth_account import Account
 from eth_utils.crypto import keccak
 
 from runtime.clock import FakeClock
+from runtime.ethereum import Account
 from runtime.settings import CollateralSettings
 from tests.validator.collateral.people import (
     CHAIN,

@@ -322,11 +322,14 @@ def test_what_cannot_be_given_back_is_left_to_an_operator(
     assert sent
     assert "critical error, to be settled by hand" in problem
     assert bench.operations()[0][1] == "stuck"
+    assert "1 operation(s)" in (bench.service.backend.problem() or "")
     bench.restart()
+    assert bench.service.backend.problem() is None  # not looked at yet
     with pytest.raises(CollateralError, match=EARLIER):
         bench.withdraw(1)
     assert EARLIER in bench.deposit(1, nonce=1)
     assert bench.service.backend.settle() == 1
+    assert bench.service.backend.problem()
 
 
 # Withdrawals and slashes

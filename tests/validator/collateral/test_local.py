@@ -171,6 +171,19 @@ def test_the_owners_file_has_the_last_word_and_is_read_again(tmp_path: Path, jou
     assert "longer" in (owners.error or "")
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"metadata_file": "x"}, "the local backend also needs genesis_hash, vault_coldkey"),
+        ({"backend": "chain"}, "the chain backend also needs node_url, evm_url, evm_chain_id, contract"),
+        ({"vault_secret": "env:A"}, "vault_secret and contract_secret go together"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        CollateralSettings(**values)
+
+
 def test_withdrawals_and_slashes_leave_the_balance_and_a_trace(
     local: Collateral, journal: MemoryJournal
 ) -> None:
