@@ -142,11 +142,9 @@ def _under_fields(docstring: str, name: str) -> str | None:
 
 def _in_prose(docstring: str, name: str) -> str | None:
     """The words after the name, and after the names that share them, up to the end of the clause."""
-    found = re.search(
-        rf"``{name}``(?:\s*\([^)]*\))?(?:(?:,| and|, and)\s+``\w+``)*:?\s*(.*?)(?=;|\.\s|\.$|\Z)",
-        docstring,
-        re.DOTALL,
-    )
+    others = r"(?:\s*\([^)]*\))?(?:(?:,| and|, and)\s+``\w+``)*"
+    clause = r"((?:\([^)]*\)|\.(?=\S)|[^;.(])*)"
+    found = re.search(rf"``{name}``{others}:?\s*{clause}", docstring)
     return found.group(1) if found else None
 
 
