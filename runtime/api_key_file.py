@@ -151,8 +151,13 @@ def parse(content: bytes, clock: Clock | None = None) -> KeyTable:
     return KeyTable(keys, tuple(warnings), clock)
 
 
+NESTED_MAX: Final = 100  # brackets in a row; a key file has lists of scopes at most
+
+
 def parse_document(content: bytes) -> dict[str, Any]:
     """The file's JSON object as it stands. Raises KeyFileError."""
+    if content.count(b"[") > NESTED_MAX and b"[" * NESTED_MAX in content.translate(None, b" \t\r\n"):
+        raise KeyFileError("the key file is nested too deeply")  # before the parser's stack is at stake
     try:
         document = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
     except UnicodeDecodeError:

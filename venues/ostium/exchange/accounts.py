@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from venues.ethereum import Account
+from runtime.ethereum import Account
 
 
 @dataclass(frozen=True, slots=True)
