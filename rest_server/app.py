@@ -67,7 +67,9 @@ def create_app(services: Services) -> Flask:
     app = Flask("rest_server", static_folder=None)
     app.extensions[EXTENSION] = services
     span_ms = services.settings.validator.checkpoint_hours * HOUR_MS
-    app.extensions[statistics.EXTENSION] = StatisticsShelf(services.settings.repo_version, span_ms)
+    app.extensions[statistics.EXTENSION] = StatisticsShelf(
+        services.settings.repo_version, span_ms, services.clock
+    )
     app.url_map.merge_slashes = False  # would answer with an HTML redirect
     app.config.update(
         MAX_CONTENT_LENGTH=services.settings.rest.body_bytes,

@@ -115,13 +115,13 @@ class Papers:
             return None
         return self._once(("debt piece", cut_ms), lambda: Piece(_encode(self.debt_value(cut_ms))))
 
-    def summary_piece(self, cut_ms: int | None) -> Piece | None:
-        """The hotkey's member of ``/debt-ledger``, without a comma."""
+    def summary_member(self, cut_ms: int | None) -> bytes | None:
+        """The hotkey's member of ``/debt-ledger``; None when it has no checkpoint."""
         found = self.debt(cut_ms)
         if not found:
             return None
-        member = b"%b:%b" % (_encode(self.hotkey), _encode(debt_summary(self.hotkey, found)))
-        return self._once(("summary", cut_ms), lambda: Piece(member))
+        make = lambda: b"%b:%b" % (_encode(self.hotkey), _encode(debt_summary(self.hotkey, found)))  # noqa: E731
+        return self._once(("summary", cut_ms), make)
 
     def _history(self, cut_ms: int | None) -> History:
         def make() -> History:

@@ -8,6 +8,8 @@ are looked at again at most every ``REFRESH_MS``, in between everybody gets the 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +21,7 @@ from rest_server.documents import Document, document
 from rest_server.ledger_books import known_pairs
 from rest_server.papers import cut_of
 from rest_server.published import Published
+from runtime.clock import Clock
 from validator.assets import ASSET, read_selection
 from validator.challenge import record
 from validator.eliminations.requests import PLAGIARISM, decode_plagiarism
@@ -59,10 +62,14 @@ class _Inputs:
 
 @dataclass
 class _Kept:
-    """One audience's book, as of ``made_ms``; ``inputs``: what each hotkey was measured from."""
+    """One audience's book, as of ``made_ms``; ``inputs``: what each hotkey was measured from.
+
+    ``looked_ms``: when the state was last compared with it.
+    """
 
     book: StatisticsBook
     made_ms: int = -1
+    looked_ms: int | None = None
     inputs: dict[str, _Inputs] = field(default_factory=dict)
     documents: dict[Any, Document | None] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -71,8 +78,8 @@ class _Kept:
 class StatisticsShelf:
     """``span_ms``: length of ledger checkpoints. Threads share it."""
 
-    def __init__(self, version: str, span_ms: int) -> None:
-        self._version, self._span_ms = version, span_ms
+    def __init__(self, version: str, span_ms: int, clock: Clock) -> None:
+        self._version, self._span_ms, self._clock = version, span_ms, clock
         self._lock = threading.Lock()
         self._kept: dict[Audience, _Kept] = {}
 
@@ -101,33 +108,19 @@ class StatisticsShelf:
         with self._fresh(published, audience) as kept:
             return not kept.inputs
 
-    def _fresh(self, published: Published, audience: Audience) -> _Held:
+    @contextmanager
+    def _fresh(self, published: Published, audience: Audience) -> Iterator[_Kept]:
+        """One audience's book while it is looked at: locked, and fresh enough."""
         with self._lock:
             kept = self._kept.get(audience)
             if kept is None:
                 kept = self._kept[audience] = _Kept(StatisticsBook(self._version, self._span_ms))
-        return _Held(kept, published, audience)
-
-
-class _Held:
-    """One audience's book while it is looked at: locked, and fresh enough."""
-
-    def __init__(self, kept: _Kept, published: Published, audience: Audience) -> None:
-        self._kept, self._published, self._audience = kept, published, audience
-
-    def __enter__(self) -> _Kept:
-        self._kept.lock.acquire()
-        try:
-            age_ms = self._published.at_ms - self._kept.made_ms
-            if self._kept.made_ms < 0 or age_ms >= REFRESH_MS:
-                refresh(self._kept, self._published, self._audience)
-        except BaseException:
-            self._kept.lock.release()
-            raise
-        return self._kept
-
-    def __exit__(self, *_: object) -> None:
-        self._kept.lock.release()
+        now_ms = self._clock.now_ms()
+        with kept.lock:
+            if kept.looked_ms is None or not 0 <= now_ms - kept.looked_ms < REFRESH_MS:
+                refresh(kept, published, audience)
+                kept.looked_ms = now_ms
+            yield kept
 
 
 def refresh(kept: _Kept, published: Published, audience: Audience) -> None:

@@ -10,9 +10,9 @@ from rest_server import rule_models as models
 from rest_server.answers import OfState, of_state
 from rest_server.audience import Audience, audience_of
 from rest_server.auth import current_key
-from rest_server.documents import Document
+from rest_server.documents import Document, document
 from rest_server.errors import Problem
-from rest_server.gzip_join import Piece, stored
+from rest_server.gzip_join import Piece
 from rest_server.operation import answers, fails, needs_key, path_example, query, says
 from rest_server.papers import Papers, cut_of
 from rest_server.published import Published
@@ -33,7 +33,7 @@ NO_PENALTIES: Final = "Penalty ledger data not found"
 NO_EMISSIONS: Final = "Emissions ledger data not found"
 RETRY_S: Final = "60"
 EXAMPLE: Final = "o2:0xabc"
-_OPEN, _CLOSE, _COMMA = stored(b"{"), stored(b"}"), stored(b",")
+NOBODY: Final = b"{}"
 
 
 @blueprint.get("/perf-ledger/<minerid>")
@@ -112,20 +112,15 @@ def debt_ledgers() -> OfState:
     if penalty_record.THROUGH_KEY not in published.ledger_bodies:
         raise Problem(503, DEBT_UNAVAILABLE, headers={"Retry-After": RETRY_S})
     cut_ms = cut_of(audience, published.at_ms)
-    pieces = _summaries(published, cut_ms)
-    if not pieces:
+    made = published.document(("debt", cut_ms), lambda: _overview(published, cut_ms))
+    if made.size <= len(NOBODY):
         raise Problem(404, NO_DEBT)
-    made = published.document(("debt", cut_ms), lambda: Document((_OPEN, *pieces, _CLOSE)))
     return of_state(made, published, audience)
 
 
-def _summaries(published: Published, cut_ms: int | None) -> list[Piece]:
-    pieces: list[Piece] = []
-    for hotkey in sorted(published.papers):
-        piece = published.papers[hotkey].summary_piece(cut_ms)
-        if piece is not None:
-            pieces += [_COMMA, piece] if pieces else [piece]
-    return pieces
+def _overview(published: Published, cut_ms: int | None) -> Document:
+    found = (published.papers[hotkey].summary_member(cut_ms) for hotkey in sorted(published.papers))
+    return document(b"{%b}" % b",".join([member for member in found if member is not None]))
 
 
 def _papers(hotkey: str, sentence: str) -> tuple[Audience, Published, Papers]:
