@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from journal.entry import JournalError, UnavailableError
+from journal.entry import ORDERS, POSITIONS, JournalError, UnavailableError
 from journal.restore import download, install, source, standing
 from journal.restore.content import Reader, Summary
 from journal.restore.own import OwnCheckpoint
@@ -91,11 +91,9 @@ class _Run:
         with _bars(self.options.json) as bars:
             reader, found = self._read(bars)
             if self.options.dry_run:
-                here = self._judge(found)
-                return self._facts(found, here)
+                return self._facts(found, self._judge(found))
             with _claimed(self.settings.data_dir):
-                here = self._judge(found)
-                return self._install(reader, found, here, bars)
+                return self._install(reader, found, self._judge(found), bars)
 
     def _read(self, bars: _Bars) -> tuple[Reader, Summary]:
         content, digest = self._content(bars)
@@ -140,7 +138,7 @@ class _Run:
             raise UnavailableError(f"{self.settings.data_dir} is in use by {who}: stop it first")
         was_settled = not install.has_log(self.settings.journal_path)
         here = standing.look(self.settings)
-        if was_settled:
+        if was_settled and here.problem is None:
             install.settle(self.settings.journal_path)  # looking leaves an empty log
         if here.problem is not None:
             self.warnings.append(f"the journal that is here cannot be read: {here.problem}")
@@ -158,7 +156,8 @@ class _Run:
             for stream in {*found.sequences, *here.known}
         }
         try:
-            install.settle(self.settings.journal_path)
+            if here.problem is None:  # else it is kept as it is, log and all
+                install.settle(self.settings.journal_path)
             progress = bars.counted("write", sum(found.counts.values()))
             staged = install.stage(
                 self.settings,
@@ -173,7 +172,7 @@ class _Run:
             install.switch(self.settings, staged, self.clock)
         finally:
             install.discard(self.settings)
-        facts = {"epoch": staged.epoch.id, "sequences": staged.state.vector}
+        facts = {"epoch": staged.epoch.id, "sequences": dict(staged.heads)}
         return {**self._facts(found, here), **facts, "backup": str(backup) if backup else None}
 
     def _drafts(self, reader: Reader, here: Standing) -> Iterator[Any]:
@@ -181,13 +180,11 @@ class _Run:
         yield from here.carried
 
     def _compare(self, found: Summary, staged: install.Staged) -> None:
-        """What was read must be what is there now, kept or accumulated."""
-        state = staged.state
-        kept = len(state.latest.get("positions", {})) + len(state.dropped.get("positions", {}))
-        if kept != found.counts.get("positions", 0):
-            raise install.InstallError(
-                f"{found.counts.get('positions', 0)} positions were read, {kept} written"
-            )
+        """What was read must be what is there now."""
+        for stream, what in ((POSITIONS, "positions"), (ORDERS, "limit_orders")):
+            read, written = found.counts.get(what, 0), staged.entries[stream]
+            if read != written:
+                raise install.InstallError(f"{read} {what} were read, {written} were written")
 
     def _facts(self, found: Summary, here: Standing) -> dict[str, Any]:
         return {

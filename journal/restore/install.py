@@ -18,13 +18,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from journal import checkpoint, witness
-from journal.entry import CorruptError, Draft, Epoch, JournalError
-from journal.fold import catch_up
-from journal.layout import window_ms
-from journal.reading import SqliteReader
+from journal.entry import Draft, Epoch, JournalError
 from journal.schema import sync_directory
 from journal.sqlite import SqliteJournal
-from journal.state import State
 from journal.verify import verify
 from runtime.clock import Clock, SystemClock
 from runtime.settings import Settings
@@ -43,11 +39,12 @@ class InstallError(JournalError):
 
 
 class Staged(NamedTuple):
-    """A finished journal that is not in its place yet."""
+    """A finished journal that is not in its place yet. ``entries``: stream → how many it holds."""
 
     path: Path
-    state: State
     epoch: Epoch
+    heads: Mapping[str, int]
+    entries: Mapping[str, int]
 
 
 class _As(SystemClock):
@@ -88,6 +85,7 @@ def stage(
         while batch := list(islice(remaining, BATCH)):
             journal.append(batch)
             progress(len(batch))
+        heads = journal.heads()
     except ValueError as error:  # a body larger than any record
         raise InstallError(str(error)) from None
     finally:
@@ -95,18 +93,8 @@ def stage(
     report = verify(path)
     if not report.is_clean:
         raise InstallError(f"the new journal is not what was written: {report.findings[0]}")
-    state = _state(settings, path)
     settle(path)
-    return Staged(path, state, epoch)
-
-
-def _state(settings: Settings, path: Path) -> State:
-    state, reader = State(window_ms=window_ms(settings)), SqliteReader(path)
-    try:
-        catch_up(state, reader)
-    finally:
-        reader.close()
-    return state
+    return Staged(path, epoch, heads, report.entries)
 
 
 def back_up(settings: Settings, clock: Clock) -> Path | None:
@@ -116,11 +104,8 @@ def back_up(settings: Settings, clock: Clock) -> Path | None:
         return None
     moment = datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y%m%d_%H%M%S")
     folder = _fresh(settings.data_dir / BACKUPS, moment)
-    for source in sources:
-        inside = source.parent.name if source.parent != settings.data_dir else ""
-        target = (
-            folder / inside / source.name if inside in ("journal", "checkpoints") else folder / source.name
-        )
+    for name, source in sources.items():
+        target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         _link_or_copy(source, target)
         sync_directory(target)
@@ -139,9 +124,7 @@ def switch(settings: Settings, staged: Staged, clock: Clock) -> None:
     settings.witness_path.unlink(missing_ok=True)
     os.replace(staged.path, target)
     sync_directory(target)
-    now_ms = clock.now_ms()
-    checkpoint.write(settings.checkpoint_dir, staged.state, now_ms)
-    witness.write(settings.witness_path, staged.epoch.id, staged.state.vector, now_ms)
+    witness.write(settings.witness_path, staged.epoch.id, staged.heads, clock.now_ms())
     for old in old_checkpoints:  # they are of an epoch this journal never had: passed over, but noisily
         old.unlink(missing_ok=True)
     shutil.rmtree(staged.path.parent, ignore_errors=True)
@@ -150,14 +133,11 @@ def switch(settings: Settings, staged: Staged, clock: Clock) -> None:
 def settle(path: Path) -> None:
     """Leave no write-ahead log beside the journal: SQLite would take it for that of the next file there.
 
-    A journal too damaged to be opened stays as it is. Raises InstallError while another process has it open.
+    Raises InstallError while another process has the journal open.
     """
     if not path.is_file():
         return
-    try:
-        SqliteJournal(path).close()  # the last to close it folds the log
-    except CorruptError:
-        return
+    SqliteJournal(path).close()  # the last to close it folds the log
     if has_log(path):
         raise InstallError(f"another process has {path} open: stop it first")
 
@@ -172,10 +152,12 @@ def discard(settings: Settings) -> None:
     shutil.rmtree(settings.data_dir / STAGE, ignore_errors=True)
 
 
-def _replaced(settings: Settings) -> list[Path]:
-    journal = settings.journal_path
-    files = [journal, *(_beside(journal, suffix) for suffix in _BESIDE), settings.witness_path]
-    return [*(path for path in files if path.is_file()), *checkpoint.files(settings.checkpoint_dir)]
+def _replaced(settings: Settings) -> dict[str, Path]:
+    """What a restore replaces, by its place in a backup."""
+    journal, seen = settings.journal_path, settings.witness_path
+    files = {f"journal/{journal.name}{suffix}": _beside(journal, suffix) for suffix in ("", *_BESIDE)}
+    files |= {f"checkpoints/{path.name}": path for path in checkpoint.files(settings.checkpoint_dir)}
+    return {name: path for name, path in {**files, seen.name: seen}.items() if path.is_file()}
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -111,11 +111,15 @@ def state_of(data: Path) -> State:
         reader.close()
 
 
+def hotkeys_of(data: Path) -> set[str]:
+    """Whose positions a data directory holds."""
+    return {key.partition("|")[0] for key in state_of(data).latest["positions"]}
+
+
 def filled(data: Path, accounts: int = 2, at_ms: int = MADE_MS) -> SqliteJournal:
     """A journal in a data directory with some positions of its own; still open."""
-    journal = SqliteJournal(
-        data / "journal" / "journal.sqlite3", clock=FakeClock(at_ms), witness_file=data / "witness.json"
-    )
+    settings = Settings(data_dir=data)
+    journal = SqliteJournal(settings.journal_path, clock=FakeClock(at_ms), witness_file=settings.witness_path)
     for number in range(accounts):
         journal.append([position_draft(one) for one in positions(f"old{number}", number, at_ms - 30_000)])
     journal.append([Draft("actions", "act|1", b'{"intent":1}'), Draft("registry", "nonce|x::y", NONCE)])
@@ -249,4 +253,5 @@ def newest_vanta() -> dict[str, Any]:
         "limit_orders": {"NZDUSD": {"5C5": [limit]}},
         "perf_ledgers": {"5C5": {"portfolio": SEED_LEDGER, "NZDUSD": SEED_LEDGER}},
     }
-    return found
+    again: dict[str, Any] = json.loads(json.dumps(found))  # nothing is shared between its parts
+    return again
