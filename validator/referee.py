@@ -54,13 +54,14 @@ class Referee:
         self._settings, self._journal, self._book, self._clock = settings.rules, journal, book, clock
         self._all, self._marks, self._rules = settings, marks, rules
         self._read_emissions = read_emissions
-        self.index = Index(journal)
         self._due_ms = self._rank_ms = self._listen_ms = 0
         self._heard = -1
+        self.load(State())
 
     def load(self, state: State) -> None:
         """Begin with a journal's State. Raises JournalError."""
         settings, window_ms = self._all, self._rules.window_ms
+        self.index = Index(self._journal)
         self.registry = Registry(self._journal, state)
         accounts = self._accounts()
         self.standings = Standings(self.index, self._live)

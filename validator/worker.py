@@ -1,4 +1,4 @@
-"""The validator as a worker process: follows positions and prices, keeps the ledgers.
+"""The validator as a worker process: follows positions and prices, keeps the ledgers, applies the rules.
 
 Rule 1: a minute is counted ``settle_s`` after it ended, so that what belongs to it has arrived.
 Rule 2: nothing is kept here that is not in the journal or follows from it; a killed worker begins again.
@@ -23,6 +23,7 @@ from validator.ledger.account import Rules
 from validator.ledger.book import Book
 from validator.ledger.checkpoint import DAY_MS, HOUR_MS, MINUTE_MS
 from validator.ledger.tape import Marks
+from validator.referee import Referee
 
 TRY_AGAIN_S: Final = 1.0  # after the journal refused an append
 
@@ -62,17 +63,21 @@ class Keeper:
     def __init__(self, worker: Worker, journal: SqliteJournal, marks: Marks) -> None:
         self._worker, self._journal = worker, journal
         self._settings = worker.settings.validator
-        self.book = Book(marks, rules_of(self._settings))
+        rules = rules_of(self._settings)
+        self.book = Book(marks, rules)
+        self.referee = Referee(worker.settings, journal, marks, self.book, rules, worker.clock)
         self._problem: str | None = None
         self._next_beat_s = 0.0
 
     def load(self) -> None:
         """Begin where the journal is. Raises JournalError."""
-        self.book.load(boot_state(self._worker.settings, self._journal))
+        state = boot_state(self._worker.settings, self._journal)
+        self.book.load(state)
+        self.referee.load(state)
 
     def run(self) -> None:
         """Follow until told to stop. Raises JournalError when the journal or the marks are damaged."""
-        with closing(self._journal.doorbell()) as bell:
+        with closing(self._journal.doorbell()) as bell, closing(self.referee):
             while not self._worker.stop.is_set():
                 bell.clear()
                 self._beat()
@@ -88,24 +93,32 @@ class Keeper:
             if self._journal.is_replica:
                 self._note("this node is a replica: its ledgers come from its source")
                 return False
-            self._work()
+            if self._work():
+                self.referee.tick(self._go_on)
         except UnavailableError as error:
             self._note(str(error))
             return False
         self._note(None)
         return True
 
-    def _work(self) -> None:
+    def _work(self) -> bool:
+        """Bring the ledgers up to date; False when told to stop before they are."""
         tick_ms = self._due_ms()
         if tick_ms <= self.book.tick_ms and not self.book.is_dirty:
-            return
+            return True
         for work in self.book.work(tick_ms):
             if self._worker.stop.is_set():
-                return
+                return False
             if work.drafts:
                 WRITTEN.inc(sum(done.is_new for done in self._journal.append(work.drafts)))
             work.commit()
             self._beat()
+        return True
+
+    def _go_on(self) -> bool:
+        """Show a sign of life between two pieces of work; False when told to stop."""
+        self._beat()
+        return not self._worker.stop.is_set()
 
     def _due_ms(self) -> int:
         """The newest tick that may be counted."""
@@ -128,6 +141,7 @@ class Keeper:
             ledger_tick_ms=self.book.tick_ms or None,
             behind_s=behind_s,
             problem=self._problem,
+            **self.referee.facts(),
         )
 
     def _note(self, problem: str | None) -> None:

@@ -78,11 +78,11 @@ def put(journal: SqliteJournal, record: Position) -> None:
 
 
 def bodies(journal: SqliteJournal) -> dict[str, bytes]:
-    """Key → newest body of the ledger stream."""
+    """Key → newest body of what the ledger stream says of performance."""
     found: dict[str, bytes] = {}
     after = 0
     while (page := journal.read(LEDGER, after)).entries:
-        found |= {entry.key: entry.body for entry in page.entries}
+        found |= {entry.key: entry.body for entry in page.entries if entry.key.startswith("perf")}
         after = page.entries[-1].sequence
     return found
 
