@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from journal.entry import LEDGER, POSITIONS, REGISTRY
+from journal.restore.facts import REPLACED_BY_SECTIONS, kind_of
 from journal.restore.shape import (
     FACTS,
     HEAD,
@@ -172,9 +173,10 @@ class _Maker:
         return found
 
     def _facts(self) -> dict[str, dict[str, msgspec.Raw]]:
-        """Every registry and ledger key's newest body, as it is in the journal."""
+        """Every registry and ledger key's newest body as it is; ``archived`` has a section of its own."""
+        registered = self._published.registered.bodies()
         streams = {
-            REGISTRY: dict(self._published.registered.bodies()),
+            REGISTRY: {key: body for key, body in registered if kind_of(key) not in REPLACED_BY_SECTIONS},
             LEDGER: dict(self._published.ledger_bodies),
         }
         digests = [

@@ -93,7 +93,7 @@ def test_a_server_is_asked_for_everything_its_key_may_have(
     server.headers = {"Content-Encoding": "gzip", "Repr-Digest": f"md5=:x:, {digest_of(server.body)}"}
     code, facts = restored(capsys, tmp_path, server.url)
 
-    assert (code, facts["warnings"], facts["counts"]["facts"]) == (0, [], 19)
+    assert (code, facts["warnings"], facts["counts"]["facts"]) == (0, [], 18)
     assert server.asked == [("/validator-checkpoint?facts=all", f"Bearer {KEY}")]
     assert hotkeys_of(tmp_path / "data") == {"hk0", "hk1", "hk2"}
 

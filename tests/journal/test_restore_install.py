@@ -270,7 +270,7 @@ def is_whole(data: Path) -> set[str]:
 
 
 def kill_at_touches(source: Path, tmp_path: Path, step: int) -> None:
-    """Kill a restore at its first touch of a file, at another one ``step`` later, ... until it gets through."""
+    """Kill a restore at its first touch of a file, then ``step`` touches later, until it gets through."""
     seen: list[set[str]] = []
     number = 0
     while True:
