@@ -29,7 +29,7 @@ soak: setup  ## Run the long counts (under an hour)
 slice: setup  ## Run the soak with small counts (about ten minutes)
 	VANTA_SOAK_KILLS=40 VANTA_SOAK_WS_KILLS=40 VANTA_SOAK_STACK_KILLS=4 \
 		VANTA_SOAK_ENTITY_KILLS=40 VANTA_SOAK_VALIDATOR_KILLS=20 VANTA_SOAK_MUTATIONS=1000 VANTA_SOAK_HOTKEYS=10 \
-		timeout 1200 $(BIN)/python -m pytest -m soak --timeout 900
+		timeout 1200 $(BIN)/python -m pytest -m soak tests/end_to_end tests/journal tests/ws_server --timeout 900
 
 lint: setup  ## Check style and types
 	$(BIN)/ruff format --check .
