@@ -36,20 +36,25 @@ class AuditLog:
         with self._lock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._turn_over(len(line))
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            is_new = not self.path.exists()
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 self._append(descriptor, line)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            if is_new:
+                _keep_names(self.path.parent)
 
     def files(self) -> list[Path]:
         """The files that are there, newest first."""
         return [path for path in (self.path, *map(self._older, range(1, FILES_KEPT + 1))) if path.exists()]
 
     def _append(self, descriptor: int, line: bytes) -> None:
-        """Write the whole line or nothing: half of one would spoil the next."""
+        """Write the whole line or nothing; half of one that a crash left is closed, not continued."""
         before = os.fstat(descriptor).st_size
+        if before and os.pread(descriptor, 1, before - 1) != b"\n":
+            line = b"\n" + line
         try:
             while line:
                 line = line[os.write(descriptor, line) :]
@@ -68,3 +73,12 @@ class AuditLog:
 
     def _older(self, number: int) -> Path:
         return self.path.with_name(f"{FILE_NAME}.{number}")
+
+
+def _keep_names(directory: Path) -> None:
+    """Make new and renamed files' names durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
