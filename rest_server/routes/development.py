@@ -79,6 +79,6 @@ def _told(signal: Signal, change: Change, now_ms: int) -> tuple[str, dict[str, A
 
 
 def _order(done: Order | RestingOrder, signal: Signal) -> dict[str, Any]:
-    record: dict[str, Any] = msgspec.to_builtins(done)
+    record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(done))  # lists, as JSON has them
     pair = {"trade_pair_id": signal.pair.trade_pair_id if signal.pair else None}
     return {**pair, **{name: value for name, value in record.items() if name not in _NOT_SHOWN}}
