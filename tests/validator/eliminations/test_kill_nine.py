@@ -76,7 +76,7 @@ def seed_of_run() -> int:
 
 
 def test_a_killed_judge_has_eliminated_completely_or_not_at_all(tmp_path: Path) -> None:
-    judge_alone(tmp_path, kills=5)
+    judge_alone(tmp_path, kills=3)
 
 
 @pytest.mark.soak
@@ -136,7 +136,7 @@ def finish(journal: Journal, process: subprocess.Popen[bytes], expected: int) ->
 
 
 def test_after_an_elimination_pollers_changes_never_reach_positions(tmp_path: Path) -> None:
-    judge_among_pollers(tmp_path, kills=4)
+    judge_among_pollers(tmp_path, kills=3)
 
 
 @pytest.mark.soak
