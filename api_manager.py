@@ -158,7 +158,6 @@ def worker_specs(settings: Settings, sandboxes: Sequence[Arranged], resolved: Pa
         Spec("rest", python("rest_server"), essential=True, environ=environ),
         Spec("ws", python("ws_server"), essential=True, environ=environ),
         Spec("keeper", python("journal", "keeper"), environ=environ),
-        Spec("validator", python("validator"), environ=environ),
     ]
     by_sandbox = {sandbox.venue: f"sandbox-{sandbox.venue}" for sandbox in sandboxes}
     for sandbox in sandboxes:

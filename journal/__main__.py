@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from journal import commands, keeper
 from journal.entry import DURABLE_STREAMS
-from journal.restore import command as restore_command
 from runtime import logs
 from runtime.settings import Settings, SettingsError, resolve
 
@@ -70,9 +69,6 @@ def parser() -> argparse.ArgumentParser:
     _add(add, "stats", commands.stats, "show heads, sizes, epochs and checkpoints")
     new_epoch = _add(add, "new-epoch", commands.new_epoch, "begin a new epoch, far above every number given")
     new_epoch.add_argument("--yes", action="store_true", help="really do it")
-    restore = _add(add, "restore", restore_command.restore, "restore a node from a validator checkpoint")
-    restore.epilog = restore_command.EPILOG
-    restore_command.add_arguments(restore)
     add.add_parser("keeper", help="run the keeper: checkpoints, trimming, witness", add_help=False)
     return top
 

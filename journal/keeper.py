@@ -26,7 +26,6 @@ from runtime.settings import Settings
 from runtime.worker import CannotStart, Worker
 
 LOOK_S: Final = 1.0
-WITNESS_S: Final = 5.0  # numbers given after the last note are those that an old copy put back could repeat
 BEAT_ENTRIES: Final = 2000  # a long catch-up says in between that it is alive
 HOUR_MS: Final = 3_600_000
 
@@ -56,9 +55,6 @@ class Keeper:
         self._entries = 0  # since the newest checkpoint
         self._epoch = ""  # of the newest checkpoint
         self._written_s = -settings.journal.checkpoint_interval_s
-        self._noted: tuple[str, dict[str, int]] | None = None  # what the witness says
-        self._noted_s = -WITNESS_S
-        self._is_witness_failing = False
         self._is_first = True
 
     @property
@@ -68,8 +64,6 @@ class Keeper:
     def step(self) -> None:
         """Take over new entries; write a checkpoint, trim and note the witness when it is time."""
         self._take_over()
-        if self._clock.monotonic() - self._noted_s >= WITNESS_S:
-            self._note_heads()
         limits = self._settings.journal
         waited = self._clock.monotonic() - self._written_s >= limits.checkpoint_interval_s
         if self._entries >= limits.checkpoint_entries or (waited and self._is_news()):
@@ -81,10 +75,10 @@ class Keeper:
         self._written_s = self._clock.monotonic()
         try:
             checkpoint.write(self._settings.checkpoint_dir, self._state, now_ms)
+            witness.write(self._settings.witness_path, self._state.epoch, self._state.vector, now_ms)
         except OSError as error:
             log.error("checkpoint not written", error=str(error))
             return
-        self._note_heads()
         self._entries, self._epoch, self._is_first = 0, self._state.epoch, False
         _checkpoint_time.set(now_ms / 1000)
         checkpoint.prune(self._settings.checkpoint_dir, self._settings.journal.checkpoints_kept)
@@ -95,21 +89,6 @@ class Keeper:
         self._take_over()
         if self._is_news():
             self.write()
-
-    def _note_heads(self) -> None:
-        """Bring the witness up to date; one that cannot be written is no reason to stop."""
-        self._noted_s = self._clock.monotonic()
-        standing = (self._state.epoch, dict(self._state.vector))
-        if standing == self._noted:
-            return
-        try:
-            witness.write(self._settings.witness_path, *standing, self._clock.now_ms())
-        except OSError as error:
-            if not self._is_witness_failing:
-                log.warning("witness not written", path=str(self._settings.witness_path), error=str(error))
-            self._is_witness_failing = True
-        else:
-            self._noted, self._is_witness_failing = standing, False
 
     def _take_over(self) -> None:
         self._entries += catch_up(self._state, self._journal, on_entry=self._note)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import apsw
-import structlog
 
 from journal import schema, witness, writing
 from journal.codec import deflate
@@ -37,8 +36,6 @@ from journal.plan import copy, plan, prepare
 from journal.reading import SqliteReader
 from journal.store import TRIM_ROWS, KeyHeads, check_trim
 from runtime.clock import Clock, SystemClock
-
-log = structlog.get_logger()
 
 Synchronous = Literal["FULL", "NORMAL"]
 
@@ -228,11 +225,7 @@ class SqliteJournal(SqliteReader):
                 return  # another process that started just now has seen to it
             epoch = self._change_era(connection, heads, "old-disk", seen.heads)
             # before the commit: if we die in between, the next start finds an unknown epoch and makes its own
-            try:
-                witness.write(path, epoch.id, heads.numbers, self._clock.now_ms())
-            except OSError as error:
-                raise UnavailableError(f"{path} cannot be written: {error.strerror}") from error
-        log.warning("older journal put back: a new epoch begins", witness=str(path), epoch=epoch.id)
+            witness.write(path, epoch.id, heads.numbers, self._clock.now_ms())
         self._ringer.ring()
 
     def trim(self, stream: str, through: int, limit: int = TRIM_ROWS) -> int:
@@ -246,10 +239,7 @@ class SqliteJournal(SqliteReader):
     def close(self) -> None:
         """Write the witness and close every connection; entries are durable without it."""
         if self._witness_file is not None and not self._disk.failed and not self.is_replica:
-            try:
-                witness.write(self._witness_file, self.epoch().id, self.heads(), self._clock.now_ms())
-            except OSError as error:
-                log.warning("witness not written", path=str(self._witness_file), problem=error.strerror)
+            witness.write(self._witness_file, self.epoch().id, self.heads(), self._clock.now_ms())
         super().close()
         self._disk.close()
         self._ringer.close()

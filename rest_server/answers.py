@@ -4,13 +4,10 @@ Rule 1: JSON is strict: no NaN, no Infinity.
 Rule 2: a state answer carries a weak entity tag made of the epoch and the content, the same in every coding;
 whoever has it already gets 304 before any body is made.
 Rule 3: HEAD has the headers of GET and no body at all.
-Rule 4: a digest (RFC 9530) is of the bytes that are sent, in the coding they are sent in. ``Content-Digest``
-is of the message itself, so it stands only where there is a body.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -44,27 +41,21 @@ class Small:
 
 @dataclass(frozen=True, slots=True)
 class OfState:
-    """A document of the state as one reader may see it; ``changed_ms``: time of its newest visible fact.
-
-    ``is_digested``: the answer carries the digest of its bytes.
-    """
+    """A document of the state as one reader may see it; ``changed_ms``: time of its newest visible fact."""
 
     document: Document
     epoch: str
     sequence: int
     changed_ms: int | None
-    is_digested: bool = False
 
 
 Answer = Small | OfState
 
 
-def of_state(
-    made: Document, published: Published, audience: Audience, *, is_digested: bool = False
-) -> OfState:
+def of_state(made: Document, published: Published, audience: Audience) -> OfState:
     """The document as the answer to this audience."""
     standing = published.standing_of(audience)
-    return OfState(made, published.epoch, standing.sequence, standing.changed_ms, is_digested)
+    return OfState(made, published.epoch, standing.sequence, standing.changed_ms)
 
 
 def json_of_state(value: Any, published: Published, audience: Audience) -> OfState:
@@ -92,18 +83,13 @@ def _respond_state(answer: OfState) -> Response:
         headers["Last-Modified"] = formatdate(answer.changed_ms / 1000, usegmt=True)
     if has_current(request.environ.get("HTTP_IF_NONE_MATCH"), etag):
         return Response(status=304, headers=headers)
-    return _with_body(answer.document, headers, answer.is_digested)
+    return _with_body(answer.document, headers)
 
 
-def _with_body(document: Document, headers: dict[str, str], is_digested: bool) -> Response:
+def _with_body(document: Document, headers: dict[str, str]) -> Response:
     is_small = document.size < COMPRESS_FROM
     encoding = "identity" if is_small else choose_encoding(request.environ.get("HTTP_ACCEPT_ENCODING"))
     body = document.body(encoding)
-    if is_digested:
-        digest = f"sha-256=:{base64.b64encode(document.sha256(encoding)).decode()}:"
-        headers["Repr-Digest"] = digest
-        if request.method != "HEAD":
-            headers["Content-Digest"] = digest
     if encoding != "identity":
         headers["Content-Encoding"] = encoding
     if len(body) < WRAP_FROM:

@@ -12,52 +12,15 @@ from flask_compress import Compress
 
 from rest_server import access_log, errors
 from rest_server.documents import COMPRESS_FROM
-from rest_server.routes import (
-    admin,
-    assets,
-    challenge,
-    checkpoint,
-    collateral,
-    dashboards,
-    development,
-    eliminations,
-    entities,
-    entity_keys,
-    entity_peers,
-    events,
-    hyperliquid,
-    ledgers,
-    miners,
-    orders,
-    statistics,
-    subaccounts,
-    system,
-    trade_pairs,
-)
+from rest_server.routes import checkpoint, events, miners, orders, system, trade_pairs
 from rest_server.services import EXTENSION, Services
-from rest_server.statistics_shelf import StatisticsShelf
-from validator.ledger.checkpoint import HOUR_MS
 
 BLUEPRINTS: Final = (
     miners.blueprint,
     orders.blueprint,
     trade_pairs.blueprint,
-    statistics.blueprint,
-    eliminations.blueprint,
-    challenge.blueprint,
-    ledgers.blueprint,
     checkpoint.blueprint,
     events.blueprint,
-    collateral.blueprint,
-    assets.blueprint,
-    entities.blueprint,
-    entity_keys.blueprint,
-    entity_peers.blueprint,
-    subaccounts.blueprint,
-    dashboards.blueprint,
-    hyperliquid.blueprint,
-    development.blueprint,
-    admin.blueprint,
     system.blueprint,
 )
 
@@ -66,10 +29,6 @@ def create_app(services: Services) -> Flask:
     """An application that answers from ``services``."""
     app = Flask("rest_server", static_folder=None)
     app.extensions[EXTENSION] = services
-    span_ms = services.settings.validator.checkpoint_hours * HOUR_MS
-    app.extensions[statistics.EXTENSION] = StatisticsShelf(
-        services.settings.repo_version, span_ms, services.clock
-    )
     app.url_map.merge_slashes = False  # would answer with an HTML redirect
     app.config.update(
         MAX_CONTENT_LENGTH=services.settings.rest.body_bytes,

@@ -80,17 +80,6 @@ class Book:
             made = self._dashboards[audience] = self._carried_or_made(audience)
         return made
 
-    def positions(self, audience: Audience) -> list[Position]:
-        """The positions that this audience sees: closed ones by closing time, then open ones."""
-        views = (audience.view_of(one) for one in self.held.values())
-        seen = (view.position for view in views if view is not None)
-        return sorted((position for position in seen if position is not None), key=_order)
-
-    def figures(self, audience: Audience) -> dict[str, Any]:
-        """The dashboard's figures as this audience sees them, ``total_leverage`` among them."""
-        seen = self.positions(audience)
-        return {**self._figures(audience, seen), "total_leverage": aggregates(seen)["total_leverage"]}
-
     def _carried_or_made(self, audience: Audience) -> Dashboard:
         views = tuple(view for one in self.held.values() if (view := audience.view_of(one)) is not None)
         made = self._newest.get(audience)

@@ -28,7 +28,6 @@ class Document:
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self._pieces = tuple(pieces)
         self._made: dict[Encoding, bytes] = {}
-        self._digests: dict[Encoding, bytes] = {}
         self._lock = threading.Lock()
 
     @cached_property
@@ -51,12 +50,6 @@ class Document:
             if encoding not in self._made:
                 self._made[encoding] = self._make(encoding)
             return self._made[encoding]
-
-    def sha256(self, encoding: Encoding) -> bytes:
-        """SHA-256 of the bytes in this coding. Two threads may make it at once; they make the same."""
-        if encoding not in self._digests:
-            self._digests[encoding] = hashlib.sha256(self.body(encoding)).digest()
-        return self._digests[encoding]
 
     def _make(self, encoding: Encoding) -> bytes:
         if encoding == "gzip":

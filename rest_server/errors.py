@@ -97,17 +97,15 @@ def _answer_http(error: HTTPException) -> Response:
 def _answer_unavailable(error: UnavailableError) -> Response:
     """The journal takes nothing now (full disk, replica): nothing was written, the client may try again."""
     _log.warning("the journal is not available", problem=str(error), request_id=request_ids.current())
-    text, extra = _own_sentence(503)
-    return _answer_problem(Problem(503, text, extra=extra, headers={"Retry-After": "1"}))
+    return _answer_problem(Problem(503, _own_sentence(503), headers={"Retry-After": "1"}))
 
 
 def _answer_crash(error: Exception) -> Response:
     """Flask has logged the exception with its traceback; the client learns only the request's id."""
-    text, extra = _own_sentence(500)
-    return _answer_problem(Problem(500, text, extra=extra))
+    return _answer_problem(Problem(500, _own_sentence(500)))
 
 
-def _own_sentence(status: int) -> tuple[str | None, Mapping[str, Any]]:
-    """What the present route says instead of the usual sentence (``operation.says``), and what joins it."""
-    sentences: dict[int, tuple[str, Mapping[str, Any]]] = g.get("sentences", {})
-    return sentences.get(status, (None, {}))
+def _own_sentence(status: int) -> str | None:
+    """What the present route says instead of the usual sentence, if it has one (``operation.says``)."""
+    sentences: dict[int, str] = g.get("sentences", {})
+    return sentences.get(status)

@@ -16,27 +16,30 @@ from typing import Final
 import msgspec
 import structlog
 
-from journal.entry import DURABLE_STREAMS, LEDGER, ORDERS, POSITIONS, REGISTRY, Entry, Reader
+from journal.entry import DURABLE_STREAMS, ORDERS, POSITIONS, REGISTRY, Entry, Reader
 from journal.fold import TrimmedError, entries_after
-from journal.state import Latest, State
+from journal.state import State
 from rest_server.bookkeeper import Bookkeeper
 from rest_server.delayed_prices import DelayedPrices, Marks
-from rest_server.fact_timers import FactTimers
-from rest_server.ledger_books import LedgerKeeper
 from rest_server.order_keeper import OrderKeeper
-from rest_server.papers import PaperKeeper
 from rest_server.published import Published, Standing
-from rest_server.registered import ARCHIVED, RegistryKeeper, added
 from rest_server.shown import price_of
 from rest_server.tier_clock import TierClock
 from runtime.clock import Clock
 from validator.tiers import LAG_MS
-from vanta_api.records import decode_order_message, decode_position_message
+from vanta_api.records import (
+    AccountSizeMessage,
+    AccountSizeRecord,
+    decode_order_message,
+    decode_position_message,
+)
 
 PAGES_PER_TURN: Final = 20  # of one stream, before what is there is published
 ORDER_HISTORY_MS: Final = 7 * LAG_MS  # how far back states of orders are read at boot
 SEQUENCE_EVERY_S: Final = 1.0  # between two looks for the delayed sequence: late is safe
+ACCOUNT_SIZE: Final = "account_size|"  # keys of the registry entries about account sizes
 
+_account_size = msgspec.json.Decoder(AccountSizeMessage)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _log = structlog.get_logger()
 
@@ -51,10 +54,7 @@ class Follower:
         at_ms = self._tier_clock.now_ms()
         self._books = Bookkeeper(DelayedPrices(marks, at_ms), at_ms)
         self._orders = OrderKeeper(at_ms)
-        self._registry = RegistryKeeper()
-        self._ledgers = LedgerKeeper()
-        self._papers = PaperKeeper()
-        self._timers = FactTimers(at_ms)
+        self._sizes: dict[str, tuple[AccountSizeRecord, ...]] = {}
         self._dropped_seen: dict[str, str] = {}
         self._mark_revision = -1
         self._delayed = Standing(0, None)
@@ -73,8 +73,8 @@ class Follower:
                         self._take(
                             Entry(stream, newest.sequence, key, newest.event_id, newest.time_ms, newest.body)
                         )
-            for hotkey in self._state.totals:
-                self._set_totals(hotkey)
+            for hotkey, totals in self._state.totals.items():
+                self._books.set_totals(hotkey, totals)
             while not self._read_some():
                 pass
             self._publish()
@@ -100,19 +100,6 @@ class Follower:
                 self._publish()
             return self._published
 
-    def newest_of(self, stream: str, hotkey: str) -> list[tuple[str, Latest]]:
-        """The newest entry of each of the hotkey's keys in ``positions`` or ``orders``, as of now.
-
-        Whatever was durable before the call is seen, and published. Raises JournalError.
-        """
-        with self._lock:
-            self._advance()
-            while not self._read_some():
-                pass
-            self._publish()
-            keys = self._state.latest.get(stream, {})
-            return [(key, keys[key]) for key in sorted(keys) if key.rpartition("|")[0] == hotkey]
-
     def silent_s(self) -> float:
         """Seconds since the last whole turn."""
         return self._clock.monotonic() - self._turned_s
@@ -125,7 +112,6 @@ class Follower:
         at_ms = self._tier_clock.now_ms()
         self._books.advance(at_ms)
         self._orders.advance(at_ms)
-        self._timers.advance(at_ms)
 
     def _take_marks(self) -> None:
         self._mark_revision, changed = self._marks.changed_since(self._mark_revision)
@@ -169,26 +155,15 @@ class Follower:
         record = decode_position_message(entry.body).position
         self._books.put(record)
         if record.miner_hotkey in self._state.totals:
-            self._set_totals(record.miner_hotkey)
+            self._books.set_totals(record.miner_hotkey, self._state.totals[record.miner_hotkey])
 
     def _take_order(self, entry: Entry) -> None:
         self._orders.put(decode_order_message(entry.body).order, entry.time_ms, is_first_ever=True)
 
     def _take_registry(self, entry: Entry) -> None:
-        self._registry.take(entry.key, entry.body)
-        self._timers.take_registry(entry.key, entry.body)
-        kind, _, hotkey = entry.key.partition("|")
-        if kind == ARCHIVED:
-            self._set_totals(hotkey)
-
-    def _take_ledger(self, entry: Entry) -> None:
-        self._ledgers.take(entry.key, entry.body)
-        self._papers.take(entry.key, entry.body)
-        self._timers.take_ledger()
-
-    def _set_totals(self, hotkey: str) -> None:
-        totals = self._state.totals.get(hotkey, {})
-        self._books.set_totals(hotkey, added(totals, self._registry.archived(hotkey)))
+        if entry.key.startswith(ACCOUNT_SIZE):
+            record = _account_size.decode(entry.body).account_size
+            self._sizes = {**self._sizes, record.hotkey: (record,)}
 
     def _forget_dropped(self, stream: str) -> None:
         """Follow the State where it let go of keys: the newest of them stand last in ``dropped``."""
@@ -203,7 +178,7 @@ class Follower:
                 self._orders.drop(hotkey, uuid)
             else:
                 self._books.drop(hotkey, uuid)
-                self._set_totals(hotkey)
+                self._books.set_totals(hotkey, self._state.totals.get(hotkey, {}))
 
     def _orders_with_history(self) -> set[str]:
         """Take over the recent states of orders, up to the State; returns the keys that have any."""
@@ -237,11 +212,7 @@ class Follower:
     def _publish(self) -> None:
         is_different = self._books.settle()
         is_different |= self._orders.settle()
-        is_different |= self._registry.settle()
-        is_different |= self._ledgers.settle()
-        is_different |= self._papers.settle(self._ledgers.books)
-        is_different |= self._timers.settle()
-        dues = (self._books.next_ms(), self._orders.next_ms(), self._timers.next_ms())
+        dues = (self._books.next_ms(), self._orders.next_ms())
         until_ms = min((due for due in dues if due is not None), default=None)
         old = self._published
         if old is None or is_different or not self._is_same(old):
@@ -258,10 +229,7 @@ class Follower:
             delayed=self._delayed,
             books=dict(self._books.books),
             orders=dict(self._orders.books),
-            registered=self._registry.registered,
-            ledgers=dict(self._ledgers.books),
-            ledger_bodies=self._ledgers.bodies,
-            papers=dict(self._papers.papers),
+            account_sizes=self._sizes,
             at_ms=at_ms,
             valid_until_ms=until_ms,
             version=self._version,
@@ -276,7 +244,6 @@ _TAKERS: Final[dict[str, Callable[[Follower, Entry], None]]] = {
     POSITIONS: Follower._take_position,
     ORDERS: Follower._take_order,
     REGISTRY: Follower._take_registry,
-    LEDGER: Follower._take_ledger,
 }
 
 

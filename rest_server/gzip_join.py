@@ -56,11 +56,6 @@ class Piece:
         """16 bytes that stand for ``raw``."""
         return hashlib.blake2b(self.raw, digest_size=16).digest()
 
-    @cached_property
-    def sha256(self) -> bytes:
-        """SHA-256 of ``raw``, for readers outside."""
-        return hashlib.sha256(self.raw).digest()
-
 
 class Stored(Piece):
     """A short text that is not worth compressing."""
@@ -68,14 +63,6 @@ class Stored(Piece):
     @cached_property
     def deflated(self) -> bytes:
         return struct.pack("<BHH", 0, self.size, self.size ^ 0xFFFF) + self.raw
-
-
-class Incidental(Stored):
-    """A short text that does not tell one answer from another, such as the time at which it was given."""
-
-    @cached_property
-    def digest(self) -> bytes:
-        return b""
 
 
 class Joined(Piece):

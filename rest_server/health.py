@@ -16,6 +16,7 @@ from validator.tiers import REALTIME_TIER
 
 SERVICE: Final = "ValidatorRestServer"
 SILENT_MS: Final = 10_000  # a worker beats every second; ten missed beats are no coincidence
+OPERATOR_TIER: Final = 200  # accounts and their problems are the operator's business
 _RUNNING: Final = "running"
 
 
@@ -37,14 +38,14 @@ def health(here: Services, key: ApiKey | None) -> Health:
     )
     if key is not None and key.tier >= REALTIME_TIER:
         _add_sequences(found, here)
-    if key is not None and key.is_operator:
+    if key is not None and key.tier >= OPERATOR_TIER:
         found.facts = facts
     return found
 
 
 def warnings(here: Services) -> list[str]:
     """What an operator should look at."""
-    problems = (here.keys.error, here.metagraph.error, here.collateral.backend.problem())
+    problems = (here.keys.error, here.metagraph.error)
     return [problem for problem in problems if problem]
 
 

@@ -6,8 +6,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from journal.restore.shape import AccountSize as AccountSize  # other models have it too
-from journal.restore.shape import Archived, ChallengePeriod, Elimination
 from vanta_api.records import OrderType, Position, RestingOrder, VenueFacts
 
 EntriesStream = Literal["positions", "orders", "ledger", "registry"]
@@ -52,14 +50,20 @@ class Dashboard(msgspec.Struct, kw_only=True):
     tier: int | msgspec.UnsetType = msgspec.UNSET
 
 
+class AccountSize(msgspec.Struct, kw_only=True):
+    """What a hotkey's returns are measured against, in USD, from ``valid_date_timestamp`` on."""
+
+    account_size: float
+    account_size_theta: float
+    update_time_ms: int
+    valid_date_timestamp: int
+
+
 class Checkpoint(msgspec.Struct, kw_only=True):
     """Everything a validator restores from, at ``sequences``: apply only entries with higher numbers.
 
     ``youngest_order_processed_ms`` is the smallest and ``oldest_...`` the largest order time, as Vanta
-    names them; both are 0 when there is no order. ``limit_orders``: pair → hotkey → unfilled orders, or
-    hotkey → unfilled orders. ``perf_ledgers``: hotkey → ledger, or hotkey → bundle of ledgers.
-    ``archived``: hotkey → pair → figures of closed positions that are no longer kept one by one.
-    ``facts``: stream → key → body, only where asked for. ``digests``: SHA-256 of each section.
+    names them; both are 0 when there is no order. ``limit_orders``: pair → hotkey → unfilled orders.
     """
 
     version: str
@@ -68,18 +72,15 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     epoch: str
     sequence: int
     sequences: dict[str, int]
-    challengeperiod: dict[str, ChallengePeriod]
+    challengeperiod: dict[str, Any]
     miner_account_sizes: dict[str, list[AccountSize]]
-    eliminations: list[Elimination]
+    eliminations: list[dict[str, Any]]
     youngest_order_processed_ms: int
     oldest_order_processed_ms: int
     positions: dict[str, Dashboard]
     perf_ledgers: dict[str, Any]
     asset_selections: dict[str, str]
-    limit_orders: dict[str, dict[str, list[RestingOrder]] | list[RestingOrder]]
-    archived: dict[str, dict[str, Archived]]
-    digests: dict[str, str]
-    facts: dict[str, dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    limit_orders: dict[str, dict[str, list[RestingOrder]]]
 
 
 class LimitOrder(msgspec.Struct, kw_only=True):

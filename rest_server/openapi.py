@@ -18,8 +18,6 @@ from werkzeug.routing import Rule
 from rest_server import models
 from rest_server.errors import TEXTS
 from rest_server.operation import Operation, Success, operation_of
-from rest_server.seed_routes import EXTENSION as EXTENSION_TEXT
-from rest_server.seed_routes import SEED_RULES
 from rest_server.services import EXTENSION, Services
 
 MADE: Final = "vanta-rest-openapi"  # where an application keeps its document
@@ -58,8 +56,6 @@ HEADERS: Final[dict[str, tuple[str, Mapping[str, Any]]]] = {
         "Number of the newest positions entry in the answer (24 hours behind below tier 100).",
         _NUMBER,
     ),
-    "Repr-Digest": ("SHA-256 of the representation in its coding (RFC 9530).", _TEXT),
-    "Content-Digest": ("SHA-256 of the bytes of the body as sent (RFC 9530).", _TEXT),
     "X-Last-Sequence": ("Number to continue from.", _NUMBER),
     "X-Head-Sequence": ("Newest number given.", _NUMBER),
     "X-Has-More": ("`true` while there are more entries.", {"enum": ["true", "false"]}),
@@ -81,7 +77,6 @@ _RATE: Final = (
     "X-RateLimit-Reset",
 )
 _STATE: Final = ("ETag", "Last-Modified", "X-Epoch", "X-Sequence")
-_DIGESTS: Final = ("Repr-Digest", "Content-Digest")
 _EVENTS: Final = ("X-Epoch", "X-Last-Sequence", "X-Head-Sequence", "X-Has-More")
 _OF_STATUS: Final = {
     401: ("WWW-Authenticate",),
@@ -166,8 +161,6 @@ def _path_item(rule: Rule, operation: Operation, text: str) -> dict[str, Any]:
 def _operation(rule: Rule, operation: Operation, text: str) -> dict[str, Any]:
     summary, _, rest = text.partition("\n")
     description = "\n".join(line.strip() for line in rest.splitlines()).strip()
-    if rule.rule not in SEED_RULES:
-        description = f"{EXTENSION_TEXT}\n\n{description}".strip()
     if operation.tier is not None:
         description = f"Needs tier {operation.tier}.\n\n{description}".strip()
     item: dict[str, Any] = {
@@ -228,8 +221,6 @@ def _failure(status: int, texts: Sequence[str], body: Any) -> dict[str, Any]:
 
 
 def _problem_of(status: int, operation: Operation) -> Any:
-    if status in operation.problems:
-        return operation.problems[status]
     if status == 404 and any("Miner ID" in text for text in operation.failures.get(404, ())):
         return models.MinerNotFound
     return PROBLEM_OF.get(status, models.Problem)
@@ -239,8 +230,6 @@ def _success(success: Success, operation: Operation) -> dict[str, Any]:
     names = [*_EVERY, *_RATE, *(_STATE if success.of_state else ())]
     if success.body is models.Events:
         names += _EVENTS
-    if success.body is models.Checkpoint:
-        names += _DIGESTS
     content = {
         media_type: {"schema": _schema(success.body) if media_type == "application/json" else dict(_TEXT)}
         for media_type in success.media_types
@@ -257,7 +246,6 @@ def _types(operations: list[Operation]) -> list[Any]:
     for operation in operations:
         found += [success.body for success in operation.successes.values()]
         found += [operation.body] if operation.body is not None else []
-        found += operation.problems.values()
     return found
 
 

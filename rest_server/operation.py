@@ -56,7 +56,6 @@ class Operation:
     failures: dict[int, list[str]] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)  # path parameter → example
     body: Any = None  # type of the JSON object that must be sent; None: no body is looked at
-    problems: dict[int, Any] = field(default_factory=dict)  # status → type of a body that says more
 
     def fails(self, status: int, text: str | None = None) -> None:
         """Note a failure and, where it is not the usual one, its sentence."""
@@ -180,32 +179,25 @@ def answers(
     return decorate
 
 
-def fails(status: int, text: str | None = None, *, body: Any = None) -> Callable[[View], View]:
-    """Document a failure that the view itself raises; ``body``: its type where it says more than others."""
+def fails(status: int, text: str | None = None) -> Callable[[View], View]:
+    """Document a failure that the view itself raises."""
 
     def decorate(view: View) -> View:
         operation_of(view).fails(status, text)
-        if body is not None:
-            operation_of(view).problems[status] = body
         return view
 
     return decorate
 
 
-def says(
-    status: int, text: str, **extra: Any
-) -> Callable[[Callable[Arguments, Answer]], Callable[Arguments, Answer]]:
-    """This route's own sentence for a failure that the view does not raise itself (500, 503).
-
-    ``extra`` joins the body beside it.
-    """
+def says(status: int, text: str) -> Callable[[Callable[Arguments, Answer]], Callable[Arguments, Answer]]:
+    """This route's own sentence for a failure that the view does not raise itself (500, 503)."""
 
     def decorate(view: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
         operation_of(view).fails(status, text)
 
         @wraps(view)
         def noted(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-            g.sentences = {**g.get("sentences", {}), status: (text, extra)}
+            g.sentences = {**g.get("sentences", {}), status: text}
             return view(*args, **kwargs)
 
         return noted

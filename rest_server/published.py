@@ -11,20 +11,23 @@ costs nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any, Final
 
+import msgspec
+
+from journal.entry import POSITIONS
 from rest_server.audience import Audience
 from rest_server.books import Book, Dashboard
 from rest_server.documents import Document
 from rest_server.gzip_join import Piece, stored
-from rest_server.ledger_books import LedgerBook
-from rest_server.papers import Papers
-from rest_server.registered import Registered
-from rest_server.resting import OrderBook
-from vanta_api.records import RestingOrder
+from rest_server.resting import OrderBook, status_of
+from vanta_api.records import AccountSizeRecord, RestingOrder
 
+_encode: Final = msgspec.json.Encoder().encode
 _OPEN, _CLOSE, _COMMA = stored(b"{"), stored(b"}"), stored(b",")
 
 
@@ -46,14 +49,11 @@ class Published:
     delayed: Standing
     books: Mapping[str, Book]
     orders: Mapping[str, OrderBook]
-    registered: Registered
-    ledgers: Mapping[str, LedgerBook]
-    ledger_bodies: Mapping[str, bytes]
-    papers: Mapping[str, Papers]
+    account_sizes: Mapping[str, tuple[AccountSizeRecord, ...]]
     at_ms: int
     valid_until_ms: int | None
     version: str
-    _documents: dict[Hashable, Document] = field(default_factory=dict, repr=False)
+    _documents: dict[tuple[str, Audience], Document] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def standing_of(self, audience: Audience) -> Standing:
@@ -62,7 +62,11 @@ class Published:
 
     def miner_positions(self, audience: Audience) -> Document:
         """``GET /miner-positions``: hotkeys by falling returns, each with its tier."""
-        return self.document(("positions", audience), lambda: self._make_positions(audience))
+        return self._document("positions", audience)
+
+    def checkpoint(self, audience: Audience) -> Document:
+        """``GET /validator-checkpoint``."""
+        return self._document("checkpoint", audience)
 
     def one_miner(self, hotkey: str, audience: Audience) -> Document | None:
         """``GET /miner-positions/<id>``: live readers get no ``tier`` key, as in Vanta."""
@@ -80,17 +84,17 @@ class Published:
     @cached_property
     def hotkeys(self) -> frozenset[str]:
         """Every hotkey the state knows."""
-        return frozenset((*self.books, *self.orders, *self.registered.account_sizes))
+        return frozenset((*self.books, *self.orders, *self.account_sizes))
 
-    def document(self, name: Hashable, make: Callable[[], Document]) -> Document:
-        """What ``make`` makes, made once for this state; ``name`` says what it is."""
-        made = self._documents.get(name)
+    def _document(self, kind: str, audience: Audience) -> Document:
+        made = self._documents.get((kind, audience))
         if made is not None:
             return made
         with self._lock:  # one thread makes it, the others wait for the same bytes
-            if name not in self._documents:
-                self._documents[name] = make()
-            return self._documents[name]
+            if (kind, audience) not in self._documents:
+                make = self._make_positions if kind == "positions" else self._make_checkpoint
+                self._documents[kind, audience] = make(audience)
+            return self._documents[kind, audience]
 
     def _make_positions(self, audience: Audience) -> Document:
         return Document(
@@ -99,13 +103,66 @@ class Published:
 
     def _hotkey_pieces(self, audience: Audience, last: Piece) -> list[Piece]:
         pieces: list[Piece] = []
-        for _, dashboard in self.by_returns(audience):
+        for _, dashboard in self._by_returns(audience):
             if pieces:
                 pieces.append(_COMMA)
             pieces.append(dashboard.member(last))
         return pieces
 
-    def by_returns(self, audience: Audience) -> list[tuple[Book, Dashboard]]:
-        """Every hotkey's book and what this audience sees of it, by falling returns."""
+    def _by_returns(self, audience: Audience) -> list[tuple[Book, Dashboard]]:
         rows = [(book, book.dashboard(audience)) for book in self.books.values()]
         return sorted(rows, key=lambda row: (-row[1].thirty_day_returns, row[0].hotkey))
+
+    def _make_checkpoint(self, audience: Audience) -> Document:
+        head, tail = self._checkpoint_ends(audience)
+        return Document((Piece(head), *self._hotkey_pieces(audience, _CLOSE), Piece(tail)))
+
+    def _checkpoint_ends(self, audience: Audience) -> tuple[bytes, bytes]:
+        youngest, oldest = self._order_times(audience)
+        before = {
+            "version": self.version,
+            "created_timestamp_ms": self.at_ms,
+            "created_date": datetime.fromtimestamp(self.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+            "epoch": self.epoch,
+            "sequence": self.vector.get(POSITIONS, 0),
+            "sequences": dict(self.vector),
+            "challengeperiod": {},
+            "miner_account_sizes": {
+                hotkey: [_size_row(record) for record in records]
+                for hotkey, records in sorted(self.account_sizes.items())
+            },
+            "eliminations": [],
+            "youngest_order_processed_ms": youngest,
+            "oldest_order_processed_ms": oldest,
+        }
+        after = {
+            "perf_ledgers": {},
+            "asset_selections": {},
+            "limit_orders": self._limit_orders(audience),
+        }
+        return _encode(before)[:-1] + b',"positions":{', b"}," + _encode(after)[1:]
+
+    def _order_times(self, audience: Audience) -> tuple[int, int]:
+        """Smallest and largest ``processed_ms`` of all orders (Vanta's names for them are inverted)."""
+        times = [
+            order.processed_ms
+            for book in self.books.values()
+            for held in book.held.values()
+            if audience.view_of(held) is not None
+            for order in held.record.orders
+        ]
+        return (min(times), max(times)) if times else (0, 0)
+
+    def _limit_orders(self, audience: Audience) -> dict[str, dict[str, list[RestingOrder]]]:
+        found: dict[str, dict[str, list[RestingOrder]]] = {}
+        for hotkey, book in sorted(self.orders.items()):
+            unfilled = (one for one in book.orders(audience, self.at_ms) if status_of(one) == "unfilled")
+            for order in unfilled:
+                found.setdefault(order.trade_pair_id, {}).setdefault(hotkey, []).append(order)
+        return found
+
+
+def _size_row(record: AccountSizeRecord) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(record)
+    del row["hotkey"]  # it is the key above
+    return row

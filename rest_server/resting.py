@@ -61,13 +61,8 @@ class History:
 
     def delayed(self, at_ms: int) -> RestingOrder | None:
         """The order as it was ``LAG_MS`` before ``at_ms``."""
-        version = self.delayed_version(at_ms)
-        return None if version is None else version.order
-
-    def delayed_version(self, at_ms: int) -> Version | None:
-        """The state the order was in ``LAG_MS`` before ``at_ms``."""
         threshold_ms = at_ms - LAG_MS
-        older = [one for one in self.versions if one.since_ms < threshold_ms]
+        older = [one.order for one in self.versions if one.since_ms < threshold_ms]
         return older[-1] if older else None
 
 
@@ -97,14 +92,6 @@ class OrderBook:
         )
         seen = [one for one in found if one is not None and _is_shown(one, audience)]
         return sorted(seen, key=lambda order: (order.processed_ms, order.order_uuid))
-
-    def changes(self, audience: Audience, at_ms: int) -> list[Version]:
-        """Every order in the newest state that the audience sees, with the time of that state."""
-        found = (
-            history.versions[-1] if audience.is_live else history.delayed_version(at_ms)
-            for history in self._histories.values()
-        )
-        return [one for one in found if one is not None and _is_shown(one.order, audience)]
 
 
 def _is_shown(order: RestingOrder, audience: Audience) -> bool:

@@ -16,39 +16,26 @@ import structlog
 from prometheus_client import Gauge
 
 from journal import checkpoint
-from journal.appending import Appending
 from journal.doorbell import Bell
 from journal.entry import JournalError
 from journal.layout import open_journal
 from journal.marks import MarkStore
 from journal.reading import SqliteReader
 from journal.sqlite import SqliteJournal
-from journal.state import Latest
 from rest_server.addresses import Addresses
 from rest_server.app import create_app
-from rest_server.audit import AuditLog
-from rest_server.drawdowns import Drawdowns
-from rest_server.entity_desk import EntityDesk, open_desk
+from rest_server.appending import Appending
 from rest_server.follower import Follower
 from rest_server.http_server import HttpServer
-from rest_server.keyring import Keyring
 from rest_server.limits import Limiter
 from rest_server.metagraph import Metagraph
-from rest_server.metagraph_node import NodeMetagraph
-from rest_server.peers import Couriers
 from rest_server.published import Published
 from rest_server.services import Services
 from runtime.api_keys import KeyWatcher
-from runtime.clock import Clock
 from runtime.exit_codes import ExitCode
-from runtime.settings import RestSettings, Settings
+from runtime.settings import RestSettings
 from runtime.usage import Usage
 from runtime.worker import CannotStart, Worker
-from validator.assets import Assets
-from validator.collateral.service import Collateral
-from validator.collateral.settler import Settler
-from validator.collateral.setup import SetupError, open_collateral
-from validator.orders.desk import Desk, sizes_in
 from validator.registry import Registry
 
 BEAT_S: Final = 1.0
@@ -81,10 +68,6 @@ class FollowerThread:
     def current(self) -> Published | None:
         """The newest state, moved on to this very moment."""
         return self._follower.current()
-
-    def newest_of(self, stream: str, hotkey: str) -> list[tuple[str, Latest]]:
-        """The newest entry of each of the hotkey's keys, as of now. Raises JournalError."""
-        return self._follower.newest_of(stream, hotkey)
 
     def problem(self) -> str | None:
         """Why the state must not be trusted (None: it is caught up and alive)."""
@@ -119,46 +102,31 @@ def main(worker: Worker) -> int:
         state = checkpoint.boot(journal, settings.checkpoint_dir)
         appending = Appending(journal, lambda: open_journal(settings, clock=worker.clock))
         registry = Registry(appending, state)  # before the follower, who moves the State on
-        development = Desk(appending, state, marks, worker.clock, sizes_in(registry))
         follower = Follower(journal, marks, state, worker.clock, settings.repo_version)
         follower.boot()
     source = FollowerThread(follower, journal.doorbell(), settings.rest)
-    drawdowns = Drawdowns(journal, state, source)  # before the source starts, who moves the State on
-    couriers = Couriers(registry, settings.entities)
-    desk = _desk(worker, registry, marks, follower, couriers)
     services = Services(
         settings=settings,
         clock=worker.clock,
-        keys=Keyring(keys, desk.keys),
+        keys=keys,
         usage=usage,
         limiter=Limiter(settings.rest, usage, worker.clock),
         addresses=_addresses(settings.rest),
         source=source,
-        metagraph=_metagraph(settings, worker.clock),
+        metagraph=Metagraph(_path(settings.rest.metagraph_file), worker.clock),
         open_reader=lambda: journal,  # every thread gets a connection of its own inside
         registry=registry,
-        collateral=_collateral(worker, registry, drawdowns),
-        assets=Assets(registry, settings.collateral.asset_classes, worker.clock),
-        entities=desk,
-        development=development,
-        audit=AuditLog(settings.data_dir / "audit", worker.clock),
     )
     server = HttpServer(create_app(services), settings.api_host, settings.api_rest_port, settings.rest)
-    settler = Settler(services.collateral.backend)
     keys.start()
     source.start()
     server.start()
-    settler.start()
-    couriers.start()
     worker.ready(port=server.port, sequence=follower_sequence(source))
-    code = _serve(worker, source, server, keys, services, couriers)
+    code = _serve(worker, source, server, keys, usage)
     server.drain(settings.rest.drain_s)
-    couriers.stop()
     source.stop()
     keys.stop()
     usage.close()
-    settler.stop()
-    services.collateral.backend.close()
     appending.close()
     return code
 
@@ -169,14 +137,7 @@ def follower_sequence(source: FollowerThread) -> int:
     return published.live.sequence if published else 0
 
 
-def _serve(
-    worker: Worker,
-    source: FollowerThread,
-    server: HttpServer,
-    keys: KeyWatcher,
-    services: Services,
-    couriers: Couriers,
-) -> int:
+def _serve(worker: Worker, source: FollowerThread, server: HttpServer, keys: KeyWatcher, usage: Usage) -> int:
     """Beat until told to stop or until a part is gone."""
     beats = 0
     while not worker.stop.wait(BEAT_S):
@@ -188,10 +149,8 @@ def _serve(
         worker.beat(sequence=sequence, keys=len(keys.table), key_file_problem=keys.error)
         beats += 1
         if beats % FLUSH_EVERY_BEATS == 0:
-            services.usage.flush()
-        services.development.look_if_due()
-        are_alive = server.is_alive() and keys.is_alive() and couriers.are_alive()
-        if source.has_failed() or not are_alive:
+            usage.flush()
+        if source.has_failed() or not server.is_alive() or not keys.is_alive():
             _log.error("a part of the REST server is gone", problem=source.problem())
             return ExitCode.FAILED
     return ExitCode.OK
@@ -214,23 +173,6 @@ def _open(worker: Worker) -> tuple[SqliteReader, MarkStore]:
         return SqliteReader(path), MarkStore(worker.settings.marks_path)
 
 
-def _collateral(worker: Worker, registry: Registry, drawdowns: Drawdowns) -> Collateral:
-    try:
-        return open_collateral(worker.settings, registry, worker.clock, drawdowns)
-    except SetupError as error:
-        raise CannotStart(str(error)) from None
-
-
-def _desk(
-    worker: Worker, registry: Registry, marks: MarkStore, follower: Follower, couriers: Couriers
-) -> EntityDesk:
-    settings, clock = worker.settings, worker.clock
-    try:
-        return open_desk(settings, registry, clock, marks, follower.newest_of, ring=couriers.ring)
-    except ValueError as error:
-        raise CannotStart(f"setting entities.api_key_secret: {error}") from None
-
-
 def _addresses(settings: RestSettings) -> Addresses:
     try:
         return Addresses(settings.trusted_proxies)
@@ -238,8 +180,5 @@ def _addresses(settings: RestSettings) -> Addresses:
         raise CannotStart(f"setting rest.trusted_proxies: {error}") from None
 
 
-def _metagraph(settings: Settings, clock: Clock) -> Metagraph | NodeMetagraph:
-    if settings.rest.metagraph_url:
-        return NodeMetagraph(settings.rest.metagraph_url, settings.netuid, clock)
-    path = settings.rest.metagraph_file
-    return Metagraph(Path(path) if path else None, clock)
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None

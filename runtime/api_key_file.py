@@ -20,7 +20,6 @@ from typing import Any, Final, Literal
 
 from runtime.clock import Clock, SystemClock
 
-OPERATOR_TIER: Final = 200
 LEGACY_TIER: Final = 100  # "user": "keystring" means this tier
 SCOPES: Final = frozenset({"rest", "ws", "trade"})  # a key without "scopes" may use all of them
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024  # about 40 000 keys; anything longer is not a key file
@@ -49,10 +48,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One key's rights. ``id`` is safe to log; ``expires_ms`` is the first moment it no longer works.
-
-    ``entity``: the entity hotkey that a derived key belongs to; None for the keys of the file.
-    """
+    """One key's rights. ``id`` is safe to log; ``expires_ms`` is the first moment it no longer works."""
 
     id: str
     user: str
@@ -62,12 +58,6 @@ class ApiKey:
     scopes: frozenset[str] = SCOPES
     trade_pairs: TradePairs = "all"
     quota: Quota = Quota()
-    entity: str | None = None
-
-    @property
-    def is_operator(self) -> bool:
-        """Whether it opens what concerns the operator alone; an entity's key of that tier does not."""
-        return self.tier >= OPERATOR_TIER and self.entity is None
 
     def allows(self, scope: str) -> bool:
         """Whether the key may be used for ``scope`` (``rest``, ``ws`` or ``trade``)."""
@@ -151,13 +141,8 @@ def parse(content: bytes, clock: Clock | None = None) -> KeyTable:
     return KeyTable(keys, tuple(warnings), clock)
 
 
-NESTED_MAX: Final = 100  # brackets in a row; a key file has lists of scopes at most
-
-
 def parse_document(content: bytes) -> dict[str, Any]:
     """The file's JSON object as it stands. Raises KeyFileError."""
-    if content.count(b"[") > NESTED_MAX and b"[" * NESTED_MAX in content.translate(None, b" \t\r\n"):
-        raise KeyFileError("the key file is nested too deeply")  # before the parser's stack is at stake
     try:
         document = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
     except UnicodeDecodeError:

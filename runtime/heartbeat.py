@@ -1,19 +1,16 @@
 """One small file per worker: its mtime is liveness, its JSON is health, its twin is metrics.
 
-Rule 1: the file is replaced atomically, so a reader never sees half of one.
-Rule 2: a disk without room costs the facts, never the worker: its file is then only touched.
+The file is replaced atomically, so a reader never sees half of one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import structlog
 from prometheus_client import REGISTRY, generate_latest
 
 from runtime.clock import Clock
@@ -26,7 +23,6 @@ class Heartbeat:
 
     def __init__(self, data_dir: Path, worker: str, clock: Clock) -> None:
         self._directory, self._worker, self._clock = data_dir / "run", worker, clock
-        self._is_failing = False
         self._facts: dict[str, Any] = {
             "name": worker,
             "pid": os.getpid(),
@@ -38,22 +34,9 @@ class Heartbeat:
         """Say "I am alive" and merge ``facts`` into what health shows."""
         self._facts.update(facts)
         self._facts["beat_ms"] = self._clock.now_ms()
-        path = self._directory / f"{self._worker}.json"
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            _replace(path, msgspec.json.encode(self._facts))
-            _replace(path.with_suffix(".prom"), generate_latest(REGISTRY))
-        except OSError as error:
-            self._note_failure(error)
-            with contextlib.suppress(OSError):
-                os.utime(path)  # needs no room
-        else:
-            self._is_failing = False
-
-    def _note_failure(self, error: OSError) -> None:
-        if not self._is_failing:
-            structlog.get_logger().warning("heartbeat not written", problem=error.strerror)
-        self._is_failing = True
+        self._directory.mkdir(parents=True, exist_ok=True)
+        _replace(self._directory / f"{self._worker}.json", msgspec.json.encode(self._facts))
+        _replace(self._directory / f"{self._worker}.prom", generate_latest(REGISTRY))
 
 
 def read_all(data_dir: Path) -> dict[str, dict[str, Any]]:
@@ -95,9 +78,5 @@ def _label(sample: bytes, worker: bytes) -> bytes:
 
 def _replace(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

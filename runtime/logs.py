@@ -1,13 +1,10 @@
 """Structured logs: one JSON line per event on stderr, with anything that looks like a secret masked.
 
-Rule 1: a value whose key names a secret never leaves this module unmasked, however deep it sits.
-Rule 2: a line is one write, as many processes share one stderr.
-Rule 3: a log that cannot be written (its disk is full, its reader is gone) never ends the work it tells of.
+Invariant: a value whose key names a secret never leaves this module unmasked, however deep it sits.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import sys
@@ -30,18 +27,6 @@ _LEVELS: Final = {
 }
 
 
-class _Stderr:
-    """Standard error, as far as it can be written."""
-
-    def write(self, line: str) -> None:
-        with contextlib.suppress(OSError):
-            sys.stderr.write(line)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
-
-
 def configure(worker: str, level: str = "info") -> None:
     """Send this process's logs, ours and the libraries', to stderr as JSON lines naming ``worker``."""
 
@@ -60,7 +45,7 @@ def configure(worker: str, level: str = "info") -> None:
     structlog.configure(
         processors=[*processors, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -75,16 +60,15 @@ def configure(worker: str, level: str = "info") -> None:
 def mask_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace values under secret-looking keys, and bearer tokens inside texts, by ``***``."""
     for key, value in event.items():
-        event[key] = MASK if SECRET_NAMES.search(str(key)) and value is not None else masked(value)
+        event[key] = MASK if SECRET_NAMES.search(str(key)) and value is not None else _clean(value)
     return event
 
 
-def masked(value: Any) -> Any:
-    """The value with everything inside it masked that is named like a secret, or is a bearer token."""
+def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return _BEARER.sub(rf"\1 {MASK}", value)
     if isinstance(value, dict):
-        return {k: MASK if SECRET_NAMES.search(str(k)) else masked(v) for k, v in value.items()}
+        return {k: MASK if SECRET_NAMES.search(str(k)) else _clean(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [masked(item) for item in value]
+        return [_clean(item) for item in value]
     return value

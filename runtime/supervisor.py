@@ -88,7 +88,6 @@ class Child:
     failures: int = 0
     restarts: int = 0
     reason: str = ""
-    killed_for: str = ""  # why we killed the present process ourselves
     was_ready: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -152,9 +151,8 @@ class Supervisor:
         return int(ExitCode.CANNOT_BOOT if any(map(self._is_lost, self.children.values())) else ExitCode.OK)
 
     def all_ready(self) -> bool:
-        """True when every worker that can run is serving, and no essential one is lost."""
-        children = self.children.values()
-        return all(c.state in (State.RUNNING, State.FATAL) and not self._is_lost(c) for c in children)
+        """True when every worker that can run is serving."""
+        return all(c.state in (State.RUNNING, State.FATAL) for c in self.children.values())
 
     @staticmethod
     def _is_lost(child: Child) -> bool:
@@ -175,7 +173,7 @@ class Supervisor:
             self._ended(child, code)
         elif self._stopping_since is not None:
             if self._clock.monotonic() - self._stopping_since > DRAIN_S:
-                self._kill(child, f"did not stop within {DRAIN_S:.0f} s")
+                child.process.signal(signal.SIGKILL)
         elif child.state is State.STARTING:
             self._starting(child)
         elif (silence := child.process.last_beat_s()) is not None and silence > SILENT_S:
@@ -186,13 +184,8 @@ class Supervisor:
             return
         waiting = any(not self.children[name].was_ready for name in child.spec.after)
         if not waiting and self._clock.monotonic() >= child.next_start:
-            try:
-                child.process = self._spawn(child.spec)
-            except OSError as error:  # no memory or no file descriptors left: may pass
-                child.reason = f"cannot be started: {error.strerror}"
-                self._back_off(child)
-            else:
-                self._change(child, State.STARTING)
+            child.process = self._spawn(child.spec)
+            self._change(child, State.STARTING)
 
     def _starting(self, child: Child) -> None:
         assert child.process is not None
@@ -204,17 +197,14 @@ class Supervisor:
 
     def _kill(self, child: Child, reason: str) -> None:
         assert child.process is not None
-        if not child.killed_for:
-            self._log.warning("worker killed", name=child.spec.name, reason=reason)
-        child.killed_for = reason
+        self._log.warning("worker killed", name=child.spec.name, reason=reason)
         child.process.signal(signal.SIGKILL)
 
     def _ended(self, child: Child, code: int) -> None:
         assert child.process is not None
         child.process.close()
         child.process = None
-        child.reason = child.killed_for or describe_exit(code)
-        child.killed_for = ""
+        child.reason = describe_exit(code)
         if self._stopping_since is not None:
             self._change(child, State.STOPPED)
         elif code in NOT_HELPED_BY_RESTART:

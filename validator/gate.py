@@ -1,10 +1,9 @@
 """The way of venue facts into the journal: shut for hotkeys that were eliminated.
 
-Rule 1: after a hotkey's elimination nothing of it is written through here, however the writers race:
+Rule 1: after a hotkey's elimination no position of it is written through here, however the writers race:
 every append carries a guard per hotkey, which is looked at in the transaction that writes.
 Rule 2: what is turned away is not lost. What the venue still holds becomes ``residual|<hotkey>|<lot>`` in
 the registry, where only the newest of each lot (the venue's position id, else its instrument) counts.
-Rule 3: resting orders are turned away likewise, and leave nothing: their cancelling was the last word.
 """
 
 from __future__ import annotations
@@ -14,16 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from journal.entry import (
-    ORDERS,
-    POSITIONS,
-    REGISTRY,
-    Appended,
-    ConflictError,
-    Draft,
-    UnavailableError,
-    Writer,
-)
+from journal.entry import POSITIONS, REGISTRY, Appended, ConflictError, Draft, UnavailableError, Writer
 from validator.eliminated import key_of
 from validator.registry import ABSENT, ATTEMPTS, Registry
 from vanta_api.records import Position, decode_position_message, encode
@@ -83,12 +73,11 @@ class Gate:
 
     def _append(self, drafts: Sequence[Draft], shut: set[str]) -> list[Appended]:
         guards = [_guard(hotkey) for hotkey in sorted(_hotkeys(drafts) - shut)]
-        passing = [draft for draft in drafts if _hotkey(draft) not in shut]
-        kept = [_turned_away(d) for d in drafts if d.stream == POSITIONS and _hotkey(d) in shut]
-        results = iter(self._journal.append([*guards, *passing, *kept])[len(guards) :])
+        sent = [draft if _hotkey(draft) not in shut else _turned_away(draft) for draft in drafts]
+        results = self._journal.append([*guards, *sent])[len(guards) :]
         return [
-            next(results) if _hotkey(draft) not in shut else Appended(draft.stream, 0, False)
-            for draft in drafts
+            done if _hotkey(draft) not in shut else Appended(POSITIONS, 0, False)
+            for draft, done in zip(drafts, results, strict=True)
         ]
 
 
@@ -97,8 +86,8 @@ def _guard(hotkey: str) -> Draft:
 
 
 def _hotkey(draft: Draft) -> str | None:
-    """Whose position or resting order the draft is; None: of another stream."""
-    return draft.key.rpartition("|")[0] if draft.stream in (POSITIONS, ORDERS) else None
+    """Whose position the draft is; None: of another stream."""
+    return draft.key.rpartition("|")[0] if draft.stream == POSITIONS else None
 
 
 def _hotkeys(drafts: Sequence[Draft]) -> set[str]:

@@ -1,4 +1,4 @@
-"""The validator as a worker process: follows positions and prices, keeps the ledgers, applies the rules.
+"""The validator as a worker process: follows positions and prices, keeps the ledgers.
 
 Rule 1: a minute is counted ``settle_s`` after it ended, so that what belongs to it has arrived.
 Rule 2: nothing is kept here that is not in the journal or follows from it; a killed worker begins again.
@@ -7,13 +7,13 @@ Rule 3: a journal that takes no entries now (disk full, replica) is tried again;
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import Final
 
 import structlog
 from prometheus_client import Counter, Gauge
 
-from journal.entry import POSITIONS, JournalError, UnavailableError
+from journal.entry import POSITIONS, UnavailableError
 from journal.fold import entries_after
 from journal.layout import boot_state, open_journal, open_marks
 from journal.sqlite import SqliteJournal
@@ -23,7 +23,6 @@ from validator.ledger.account import Rules
 from validator.ledger.book import Book
 from validator.ledger.checkpoint import DAY_MS, HOUR_MS, MINUTE_MS
 from validator.ledger.tape import Marks
-from validator.referee import Referee
 
 TRY_AGAIN_S: Final = 1.0  # after the journal refused an append
 
@@ -35,16 +34,16 @@ _log = structlog.get_logger()
 
 
 def main(worker: Worker) -> int:
-    """Keep ledgers until told to stop; returns the exit code. Raises CannotStart."""
-    with ExitStack() as stack:
-        try:
-            journal = stack.enter_context(closing(open_journal(worker.settings, clock=worker.clock)))
-            keeper = Keeper(worker, journal, stack.enter_context(closing(open_marks(worker.settings))))
+    """Keep ledgers until told to stop; returns the exit code."""
+    try:
+        journal, marks = open_journal(worker.settings, clock=worker.clock), open_marks(worker.settings)
+        with closing(journal), closing(marks):
+            keeper = Keeper(worker, journal, marks)
             keeper.load()
-        except JournalError as error:
-            raise CannotStart(str(error)) from None
-        worker.ready(hotkeys=len(keeper.book.accounts), ledger_through_ms=keeper.book.through_ms)
-        keeper.run()
+            worker.ready(hotkeys=len(keeper.book.accounts), through_ms=keeper.book.through_ms)
+            keeper.run()
+    except UnavailableError as error:
+        raise CannotStart(str(error)) from None
     return 0
 
 
@@ -63,21 +62,17 @@ class Keeper:
     def __init__(self, worker: Worker, journal: SqliteJournal, marks: Marks) -> None:
         self._worker, self._journal = worker, journal
         self._settings = worker.settings.validator
-        rules = rules_of(self._settings)
-        self.book = Book(marks, rules)
-        self.referee = Referee(worker.settings, journal, marks, self.book, rules, worker.clock)
+        self.book = Book(marks, rules_of(self._settings))
         self._problem: str | None = None
         self._next_beat_s = 0.0
 
     def load(self) -> None:
         """Begin where the journal is. Raises JournalError."""
-        state = boot_state(self._worker.settings, self._journal)
-        self.book.load(state)
-        self.referee.load(state)
+        self.book.load(boot_state(self._worker.settings, self._journal))
 
     def run(self) -> None:
         """Follow until told to stop. Raises JournalError when the journal or the marks are damaged."""
-        with closing(self._journal.doorbell()) as bell, closing(self.referee):
+        with closing(self._journal.doorbell()) as bell:
             while not self._worker.stop.is_set():
                 bell.clear()
                 self._beat()
@@ -93,32 +88,24 @@ class Keeper:
             if self._journal.is_replica:
                 self._note("this node is a replica: its ledgers come from its source")
                 return False
-            if self._work():
-                self.referee.tick(self._go_on)
+            self._work()
         except UnavailableError as error:
             self._note(str(error))
             return False
         self._note(None)
         return True
 
-    def _work(self) -> bool:
-        """Bring the ledgers up to date; False when told to stop before they are."""
+    def _work(self) -> None:
         tick_ms = self._due_ms()
         if tick_ms <= self.book.tick_ms and not self.book.is_dirty:
-            return True
+            return
         for work in self.book.work(tick_ms):
             if self._worker.stop.is_set():
-                return False
+                return
             if work.drafts:
                 WRITTEN.inc(sum(done.is_new for done in self._journal.append(work.drafts)))
             work.commit()
             self._beat()
-        return True
-
-    def _go_on(self) -> bool:
-        """Show a sign of life between two pieces of work; False when told to stop."""
-        self._beat()
-        return not self._worker.stop.is_set()
 
     def _due_ms(self) -> int:
         """The newest tick that may be counted."""
@@ -141,7 +128,6 @@ class Keeper:
             ledger_tick_ms=self.book.tick_ms or None,
             behind_s=behind_s,
             problem=self._problem,
-            **self.referee.facts(),
         )
 
     def _note(self, problem: str | None) -> None:

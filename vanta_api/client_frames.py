@@ -80,15 +80,7 @@ class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     sender_timestamp: _Millis | float | None = None
 
 
-class SubscribeSubaccount(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="subscribe_subaccount"
-):
-    """Ask for a subaccount's dashboard frames."""
-
-    synthetic_hotkey: _Name
-
-
-Request = Ping | Subscribe | Unsubscribe | SubscribeSubaccount
+Request = Ping | Subscribe | Unsubscribe
 
 _auth = msgspec.json.Decoder(Auth)
 _request = msgspec.json.Decoder(Request)

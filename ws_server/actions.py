@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from runtime.api_keys import ApiKey
 from vanta_api.close_codes import CLOSE_CODES
-from vanta_api.entity_frames import EntityAuth
 from ws_server.view import View
 
 
@@ -41,27 +40,6 @@ class Follow:
 
 
 @dataclass(frozen=True, slots=True)
-class Verify:
-    """Find out whether the entity's proof holds, and tell the session (``Session.verified``)."""
-
-    auth: EntityAuth
-
-
-@dataclass(frozen=True, slots=True)
-class WatchAll:
-    """Send dashboard frames of all the entity's subaccounts."""
-
-    entity_hotkey: str
-
-
-@dataclass(frozen=True, slots=True)
-class WatchOne:
-    """Send dashboard frames of one subaccount, if the client may have them."""
-
-    synthetic_hotkey: str
-
-
-@dataclass(frozen=True, slots=True)
 class Pause:
     """Send no more data until the next ``Follow``."""
 
@@ -78,7 +56,7 @@ class Close:
         return reason_for(self.code)
 
 
-Action = Send | Admit | Follow | Pause | Close | Verify | WatchAll | WatchOne
+Action = Send | Admit | Follow | Pause | Close
 
 
 def reason_for(code: int) -> str:

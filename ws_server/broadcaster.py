@@ -29,7 +29,7 @@ Members = dict[Subscriber, None]  # an ordered set
 
 class Broadcaster:
     """``schedule`` runs a call in the next turn of the loop; ``on_overflow`` is told of a buffer over the
-    hard limit, ``on_batch`` of what was just sent. Everything here happens in the loop's thread.
+    hard limit. Everything here happens in the loop's thread.
     """
 
     def __init__(
@@ -38,10 +38,9 @@ class Broadcaster:
         clock: Clock,
         schedule: Callable[[Callable[[], None]], object],
         on_overflow: Callable[[Subscriber], None],
-        on_batch: Callable[[Sequence[Message]], None] | None = None,
     ) -> None:
         self._settings, self._clock, self._schedule = settings, clock, schedule
-        self._on_overflow, self._on_batch = on_overflow, on_batch
+        self._on_overflow = on_overflow
         self._groups: dict[View, Members] = {}
         self._pending: deque[Message] = deque()
         self._pending_bytes = 0
@@ -162,8 +161,6 @@ class Broadcaster:
         if batch:
             self._sent_at = self._clock.monotonic()
             self._fan_out(batch)
-            if self._on_batch is not None:
-                self._on_batch(batch)
             self._measure(batch)
         if self._resume_reader is not None and self._pending_bytes <= HELD_BYTES:
             resume, self._resume_reader = self._resume_reader, None

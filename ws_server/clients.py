@@ -14,17 +14,16 @@ from typing import Final, Protocol
 
 import structlog
 
-from journal.entry import POSITIONS, JournalError
+from journal.entry import POSITIONS
 from runtime.api_keys import ApiKey
 from runtime.clock import Clock
 from runtime.settings import WebSocketSettings
 from vanta_api import close_codes, messages
 from ws_server import metrics
-from ws_server.actions import Action, Admit, Close, Follow, Pause, Send, WatchAll, WatchOne, reason_for
+from ws_server.actions import Action, Admit, Close, Follow, Pause, Send, reason_for
 from ws_server.broadcaster import Broadcaster
 from ws_server.catch_up import CatchUp
 from ws_server.client import ABORT, SLOW_ABORT_S, Client, verdict
-from ws_server.dashboards import Dashboards
 from ws_server.frames import text_frame
 from ws_server.limits import KeyPlaces
 from ws_server.metering import Meter
@@ -38,8 +37,6 @@ _log = structlog.get_logger()
 REVOKED_TEXT: Final = "This API key was revoked, has expired or no longer includes streaming."
 QUOTA_TEXT: Final = "This API key has received all its messages for today."
 FLOOD_TEXT: Final = "Too many frames."
-BUSY_TEXT: Final = "Subaccounts cannot be looked up now."
-BUSY_MS: Final = 5_000
 SHARES: Final = 10
 RECONNECT_MS: Final = (500, 5_000)  # after a restart clients come back spread over this time
 
@@ -67,7 +64,6 @@ class Clients:
         self._settings, self._clock = settings, clock
         self._reception, self._broadcaster, self._catch_up = reception, broadcaster, catch_up
         self._meter = meter
-        self.dashboards: Dashboards | None = None
         self._places: KeyPlaces[Client] = KeyPlaces(settings.connections_per_key)
         self._everyone: dict[Client, None] = {}
         self._of: dict[Subscriber, Client] = {}
@@ -103,8 +99,6 @@ class Clients:
                     self._follow(client, Follow(view, cursors))
                 case Pause():
                     self._pause(client)
-                case WatchAll() | WatchOne():
-                    self._watch(client, action)
                 case Close(code):
                     if code == close_codes.INVALID_KEY:
                         self._reception.failed(client.address)
@@ -128,8 +122,6 @@ class Clients:
         if client.is_stranger:
             client.is_stranger = False
             self._reception.known(client.address)
-        if self.dashboards is not None:
-            self.dashboards.forget(client)
         if (subscriber := client.subscriber) is not None and self._of.pop(subscriber, None) is not None:
             self._broadcaster.leave(subscriber)
             subscriber.pause()
@@ -162,29 +154,6 @@ class Clients:
         self._broadcaster.start(subscriber, action.view, action.cursors)
         if not self._broadcaster.join(subscriber):
             self._catch_up.add(subscriber)
-
-    def _watch(self, client: Client, action: WatchAll | WatchOne) -> None:
-        if self.dashboards is None or not client.is_open:
-            return
-        try:
-            if isinstance(action, WatchAll):
-                self.dashboards.watch_all(client, action.entity_hotkey)
-            else:
-                self.dashboards.watch_one(client, action.synthetic_hotkey)
-        except JournalError as error:
-            _log.warning("subaccounts cannot be looked up", problem=str(error))
-            frame = messages.error(BUSY_TEXT, "UNAVAILABLE", retry_after_ms=BUSY_MS)
-            self.close(client, close_codes.OVERLOADED, frame)
-
-    def send_extra(self, client: Client, payload: bytes) -> None:
-        """Send a frame that is not part of the stream; a client that does not read is closed for it."""
-        subscriber = client.subscriber
-        if subscriber is None or not client.is_open:
-            return
-        waiting = client.link.send(payload)
-        subscriber.wrote(1, len(payload))
-        if waiting > self._settings.buffer_limit_bytes:
-            self.overflow(subscriber)
 
     def _pause(self, client: Client) -> None:
         if client.subscriber is not None:

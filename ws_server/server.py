@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -17,21 +17,16 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from journal.entry import POSITIONS, JournalError, Page
-from runtime.api_keys import ApiKey
+from journal.entry import POSITIONS, Page
 from runtime.clock import Clock
 from runtime.settings import WebSocketSettings
 from runtime.usage import Usage
-from vanta_api import close_codes, entity_frames, messages
+from vanta_api import close_codes, messages
 from ws_server import reception, transport
-from ws_server.actions import Action, Verify
 from ws_server.broadcaster import Broadcaster
 from ws_server.catch_up import CatchUp
 from ws_server.client import Client
 from ws_server.clients import SHARES, Clients, KeyTable
-from ws_server.dashboards import Dashboards
-from ws_server.entity_door import EntityDoor, Proved
-from ws_server.frames import Message
 from ws_server.metering import Meter
 from ws_server.pages import Pages
 from ws_server.recent import Hole
@@ -51,10 +46,7 @@ CROWD_ROOM: Final = 64  # connections beyond the limit that still get an answer;
 
 
 class WebSocketServer:
-    """``open_source`` is called once per thread that reads. ``keys`` returns the present key table.
-
-    ``door``: where entities prove who they are (None: they are not known here).
-    """
+    """``open_source`` is called once per thread that reads. ``keys`` returns the present key table."""
 
     def __init__(
         self,
@@ -66,7 +58,6 @@ class WebSocketServer:
         keys: Callable[[], KeyTable],
         clock: Clock,
         usage: Usage | None = None,
-        door: EntityDoor | None = None,
     ) -> None:
         self._settings, self._clock, self._keys = settings, clock, keys
         self._host, self._port, self._open_source = host, port, open_source
@@ -78,11 +69,7 @@ class WebSocketServer:
         self._meter = Meter(usage, clock, settings.messages_per_day)
         self._reception = Reception(settings, clock, lambda: len(self.clients))
         self._broadcaster = Broadcaster(
-            settings,
-            clock,
-            self._in_next_turn,
-            lambda subscriber: self.clients.overflow(subscriber),
-            self._tell_watchers if door is not None else None,
+            settings, clock, self._in_next_turn, lambda subscriber: self.clients.overflow(subscriber)
         )
         self._pages = Pages(open_source, settings)
         self._catch_up = CatchUp(
@@ -96,11 +83,6 @@ class WebSocketServer:
         self.clients = Clients(
             settings, clock, self._reception, self._broadcaster, self._catch_up, self._meter
         )
-        self._door = door
-        if door is not None:
-            self.clients.dashboards = Dashboards(
-                door.entities, clock, self.clients.send_extra, lambda: self._broadcaster.position(POSITIONS)
-            )
         self._server: Server | None = None
         self._source: Source | None = None
         self._tail: Tail | None = None
@@ -231,46 +213,20 @@ class WebSocketServer:
         assert connection.request is not None
         address = self._reception.address_of(link.peer, connection.request.headers)
         refusal = self._reception.refuses(address)
-        session = Session(
-            self._settings,
-            self._clock,
-            self._find_key,
-            self._horizon,
-            knows_entities=self._door is not None,
-        )
+        session = Session(self._settings, self._clock, self._find_key, self._horizon)
         client = Client(link, session, address, is_stranger=refusal is None)
         self.clients.enter(client)
         if refusal is not None:
             self.clients.close(client, refusal.code, refusal.frame)
         try:
             while True:
-                actions = session.receive(await connection.recv())
-                for action in actions:
-                    if isinstance(action, Verify):
-                        actions = await self._verify(session, action)
-                self.clients.perform(client, actions)
+                self.clients.perform(client, session.receive(await connection.recv()))
         except ConnectionClosed:
             pass  # the normal end, whoever began it
         finally:
             self.clients.left(client, connection.close_code)
 
-    async def _verify(self, session: Session, action: Verify) -> list[Action]:
-        """Judge an entity's proof; the journal is written beside the loop."""
-        assert self._door is not None
-        try:
-            judged = await asyncio.to_thread(self._door.prove, action.auth)
-        except JournalError as fault:
-            self.on_fault(fault)
-            return session.refused(entity_frames.unavailable())
-        if isinstance(judged, Proved):
-            return session.verified(judged.key, judged.subaccounts)
-        return session.refused(judged)
-
-    def _tell_watchers(self, batch: Sequence[Message]) -> None:
-        assert self.clients.dashboards is not None
-        self.clients.dashboards.feed(batch)
-
-    def _find_key(self, secret: str) -> ApiKey | None:
+    def _find_key(self, secret: str) -> Any:
         return self._table.find(secret)
 
     def _horizon(self) -> Horizon:

@@ -19,10 +19,8 @@ from runtime.api_keys import ApiKey
 from runtime.clock import Clock
 from runtime.settings import WebSocketSettings
 from vanta_api import close_codes, messages
-from vanta_api.client_frames import SubscribeSubaccount
-from vanta_api.entity_frames import EntityAuth, decode_entity_auth, entity_reply
 from vanta_api.messages import FrameError, Ping, Subscribe, Unsubscribe
-from ws_server.actions import Action, Admit, Close, Follow, Pause, Send, Verify, WatchAll, WatchOne
+from ws_server.actions import Action, Admit, Close, Follow, Pause, Send
 from ws_server.limits import TokenBucket
 from ws_server.resume import Horizon, Plan, plan
 from ws_server.view import STREAM_TIERS, ForbiddenStream, may_see, view_of
@@ -35,7 +33,6 @@ class State(Enum):
     """Where the conversation stands."""
 
     AWAITING_KEY = "awaiting_key"
-    VERIFYING = "verifying"
     OPEN = "open"
     CLOSED = "closed"
 
@@ -49,10 +46,8 @@ class Session:
         clock: Clock,
         find_key: Callable[[str], ApiKey | None],
         horizon: Callable[[], Horizon],
-        *,
-        knows_entities: bool = False,
     ) -> None:
-        self._settings, self._clock, self._knows_entities = settings, clock, knows_entities
+        self._settings, self._clock = settings, clock
         self._find_key, self._horizon = find_key, horizon
         self._bucket = TokenBucket(settings.messages_per_s, settings.messages_burst, clock)
         self._deadline = clock.monotonic() + settings.auth_timeout_s
@@ -60,12 +55,11 @@ class Session:
         self.state = State.AWAITING_KEY
         self.is_subscribed = False
         self.key: ApiKey | None = None
-        self._entity_auth: EntityAuth | None = None
 
     def receive(self, raw: bytes | str) -> list[Action]:
         """Answer one message of the client."""
-        if self.state in (State.CLOSED, State.VERIFYING):
-            return []  # nothing is heard before the proof was judged
+        if self.state is State.CLOSED:
+            return []
         if self.state is State.AWAITING_KEY:
             return self._authenticate(raw)
         if not self._bucket.take():
@@ -74,7 +68,7 @@ class Session:
 
     def tick(self) -> list[Action]:
         """Look at the clock: a client that never authenticated is closed."""
-        if self.state in (State.AWAITING_KEY, State.VERIFYING) and self._clock.monotonic() >= self._deadline:
+        if self.state is State.AWAITING_KEY and self._clock.monotonic() >= self._deadline:
             return self._close(close_codes.AUTH_TIMEOUT)
         return []
 
@@ -88,7 +82,9 @@ class Session:
         try:
             auth = messages.decode_auth(raw)
         except FrameError as fault:
-            return self._try_entity(raw, fault)
+            frame = messages.error(fault.message, fault.code)
+            code = fault.close_code or close_codes.BAD_AUTH_MESSAGE
+            return self._close(code, frame if _is_json(raw) else None)  # Vanta is silent to what is not JSON
         key = self._find_key(auth.api_key)
         if key is None:
             frame, code = messages.invalid_key()
@@ -101,38 +97,7 @@ class Session:
             return self._close(close_codes.INSUFFICIENT_TIER, frame)
         return self._welcome(key, auth)
 
-    def _try_entity(self, raw: bytes | str, fault: FrameError) -> list[Action]:
-        """An entity's first frame has no key; ``fault`` is what is wrong with it as anybody else's."""
-        if self._knows_entities and fault.close_code != close_codes.TOO_BIG:
-            try:
-                auth = decode_entity_auth(raw)
-            except FrameError as other:
-                return self._close(close_codes.BAD_AUTH_MESSAGE, messages.error(other.message, other.code))
-            if auth is not None:
-                self.state, self._entity_auth = State.VERIFYING, auth
-                return [Verify(auth)]
-        frame = messages.error(fault.message, fault.code)
-        code = fault.close_code or close_codes.BAD_AUTH_MESSAGE
-        return self._close(code, frame if _is_json(raw) else None)  # Vanta is silent to what is not JSON
-
-    def verified(self, key: ApiKey, subaccounts: int) -> list[Action]:
-        """The entity is who it says; ``key`` is what it may see, ``subaccounts`` how many it has."""
-        auth = self._entity_auth
-        if self.state is not State.VERIFYING or auth is None:
-            return []  # it took too long
-        admit, reply = self._welcome(key, auth)
-        assert isinstance(reply, Send)
-        # watching begins before the reply: whatever happens after the client read it is news
-        return [admit, WatchAll(auth.entity_hotkey), Send(entity_reply(reply.payload, subaccounts))]
-
-    def refused(self, fault: FrameError) -> list[Action]:
-        """The entity's proof does not hold."""
-        if self.state is not State.VERIFYING:
-            return []
-        code = fault.close_code or close_codes.INVALID_KEY
-        return self._close(code, messages.error(fault.message, fault.code))
-
-    def _welcome(self, key: ApiKey, auth: messages.Auth | EntityAuth) -> list[Action]:
+    def _welcome(self, key: ApiKey, auth: messages.Auth) -> list[Action]:
         horizon = self._horizon()
         chosen = plan(horizon, POSITIONS, auth.last_sequence, auth.epoch)
         self.state, self.key, self._start = State.OPEN, key, chosen.cursor
@@ -162,8 +127,6 @@ class Session:
             return [Send(messages.pong(request.timestamp, self._clock.now_ms()))]
         if isinstance(request, Unsubscribe):
             return self._unsubscribe(request)
-        if isinstance(request, SubscribeSubaccount):
-            return [WatchOne(request.synthetic_hotkey)] if self._knows_entities else []
         return self._subscribe(request)
 
     def _complain(self, raw: bytes | str, fault: FrameError) -> list[Action]:

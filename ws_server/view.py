@@ -82,9 +82,8 @@ def view_of(request: Subscribe, key: ApiKey) -> View:
 
 
 def may_see(stream: str, key: ApiKey) -> bool:
-    """Whether the key's tier includes the stream; the registry is for operators alone."""
-    is_included = stream in STREAM_TIERS and key.tier >= STREAM_TIERS[stream]
-    return is_included and (stream != REGISTRY or key.is_operator)
+    """Whether the key's tier includes the stream."""
+    return stream in STREAM_TIERS and key.tier >= STREAM_TIERS[stream]
 
 
 def _check(stream: str, key: ApiKey) -> None:

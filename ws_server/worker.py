@@ -22,7 +22,6 @@ from runtime.exit_codes import ExitCode
 from runtime.settings import Settings
 from runtime.usage import Usage
 from runtime.worker import CannotStart, Worker
-from ws_server.entity_door import Opened
 from ws_server.selftest import SelfTestError
 from ws_server.server import WebSocketServer
 
@@ -44,16 +43,14 @@ async def _run(worker: Worker) -> int:
     keys = KeyWatcher(settings.api_keys, worker.clock, lambda _old, _new: server.keys_changed())
     usage = Usage(settings.data_dir / "usage", worker.name, worker.clock)
     _require_journal(worker)
-    opened = await asyncio.to_thread(_door, worker)
     server = WebSocketServer(
         settings.websocket,
         host=settings.api_host,
         port=settings.api_ws_port,
         open_source=lambda: SqliteReader(settings.journal_path),
-        keys=lambda: keys.table if opened is None else opened.join(keys.table),
+        keys=lambda: keys.table,
         clock=worker.clock,
         usage=usage,
-        door=None if opened is None else opened.door,
     )
     await _start(server, settings)
     keys.start()
@@ -65,8 +62,6 @@ async def _run(worker: Worker) -> int:
     finally:
         keys.stop()
         usage.close()
-        if opened is not None:
-            opened.close()
 
 
 async def _start(server: WebSocketServer, settings: Settings) -> None:
@@ -124,18 +119,6 @@ def _require_journal(worker: Worker) -> None:
         SqliteReader(path).close()
     except JournalError as error:
         raise CannotStart(str(error)) from None
-
-
-def _door(worker: Worker) -> Opened | None:
-    """Where entities come in; None where there are none."""
-    if not worker.settings.entities.enabled:
-        return None
-    try:
-        return Opened(worker.settings, worker.clock)
-    except JournalError as error:
-        raise CannotStart(str(error)) from None
-    except ValueError as error:
-        raise CannotStart(f"setting entities.api_key_secret: {error}") from None
 
 
 def _make_room_for(files: int) -> None:

@@ -66,7 +66,7 @@ def _asked() -> Request:
     if stream not in STREAM_TIERS:
         raise Problem(400, f"Invalid stream. Valid values are: {', '.join(STREAM_TIERS)}", "invalid_stream")
     key = current_key()
-    if key.tier < STREAM_TIERS[stream] or (stream == REGISTRY and not key.is_operator):
+    if key.tier < STREAM_TIERS[stream]:
         raise Problem(
             403, f"The stream {stream} requires tier {STREAM_TIERS[stream]} access", "insufficient_tier"
         )

@@ -9,7 +9,6 @@ from flask import Blueprint, request
 from rest_server.answers import OfState, Small, of_state
 from rest_server.audience import audience_of
 from rest_server.auth import current_key
-from rest_server.development import is_development, own_dashboard
 from rest_server.errors import Problem
 from rest_server.models import Dashboard
 from rest_server.operation import answers, fails, needs_key, path_example, query
@@ -51,8 +50,7 @@ def one_miner(minerid: str) -> OfState:
     """Positions of one miner at the key's own tier."""
     audience = audience_of(current_key())
     published = state()
-    own = is_development(minerid)
-    document = own_dashboard() if own else published.one_miner(minerid, audience)
+    document = published.one_miner(minerid, audience)
     if document is None:
         raise Problem(404, f"Miner ID {minerid} not found", extra={"positions": []})
     return of_state(document, published, audience)
@@ -64,15 +62,14 @@ def one_miner(minerid: str) -> OfState:
 @fails(404, NO_HOTKEYS)
 @fails(503, "The server is not ready yet")
 def miner_hotkeys() -> Small:
-    """All hotkeys: the metagraph's, tracked accounts', active subaccounts', and those that traded here."""
+    """All hotkeys: the metagraph's, those of tracked accounts and those that have traded here."""
     here = services()
     tracked = (
         account.hotkey or f"{name}:{account.account}"
         for name, venue in here.settings.venues.items()
         for account in venue.accounts
     )
-    active = here.entities.entities.active_hotkeys() if here.settings.entities.enabled else ()
-    hotkeys = sorted({*state().hotkeys, *here.metagraph.hotkeys(), *tracked, *active})
+    hotkeys = sorted({*state().hotkeys, *here.metagraph.hotkeys(), *tracked})
     if not hotkeys:
         raise Problem(404, NO_HOTKEYS)
     return Small(hotkeys)

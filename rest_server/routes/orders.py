@@ -9,10 +9,9 @@ from flask import Blueprint, request
 from rest_server.answers import OfState, json_of_state
 from rest_server.audience import audience_of
 from rest_server.auth import current_key
-from rest_server.development import is_development, own_orders
 from rest_server.errors import Problem
 from rest_server.models import LimitOrder, OrdersByStatus
-from rest_server.operation import answers, fails, needs_key, needs_tier, path_example, query, says
+from rest_server.operation import answers, fails, needs_key, needs_tier, path_example, query
 from rest_server.resting import STATUSES, Status, by_status, dashboard_row
 from rest_server.routes.state import state
 
@@ -30,12 +29,11 @@ STATUS_SCHEMA: Final = {"type": "array", "items": {"enum": list(STATUSES)}, "min
 @answers(list[LimitOrder] | dict[Status, list[LimitOrder]], of_state=True)
 @fails(400, BAD_STATUS)
 @fails(404, "No limit orders found for miner {minerid}")
-@says(500, "Error retrieving limit orders")
 def limit_orders(minerid: str) -> OfState:
     """Resting orders of one miner, delayed below tier 100."""
     wanted = _statuses()
     audience, published = audience_of(current_key()), state()
-    orders = own_orders() if is_development(minerid) else published.resting(minerid, audience)
+    orders = published.resting(minerid, audience)
     found = by_status(orders, wanted or ("unfilled",))
     if not any(found.values()):
         raise Problem(404, f"No limit orders found for miner {minerid}")
@@ -52,13 +50,11 @@ def limit_orders(minerid: str) -> OfState:
 @answers(OrdersByStatus, of_state=True)
 @fails(400, BAD_STATUS)
 @fails(404, "No orders found for miner {minerid}")
-@says(500, "Error retrieving orders")
 def orders(minerid: str) -> OfState:
     """Every known resting order of one miner by status, oldest first."""
     wanted = _statuses() or STATUSES
     audience, published = audience_of(current_key()), state()
-    every = own_orders() if is_development(minerid) else published.resting(minerid, audience)
-    found = by_status(every, wanted)
+    found = by_status(published.resting(minerid, audience), wanted)
     if not any(found.values()):
         raise Problem(404, f"No orders found for miner {minerid}")
     return json_of_state(found, published, audience)

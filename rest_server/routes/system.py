@@ -21,6 +21,7 @@ from runtime import heartbeat
 
 blueprint: Final = Blueprint("system", __name__)
 
+METRICS_TIER: Final = 200
 NO_METRICS: Final = "Metrics require tier 200 access or a request from this machine"
 
 
@@ -53,7 +54,7 @@ def metrics() -> Small:
     key = optional_key()
     if key is None and not _is_from_here():
         raise unauthorized()
-    if key is not None and not key.is_operator and not _is_from_here():
+    if key is not None and key.tier < METRICS_TIER and not _is_from_here():
         raise Problem(403, NO_METRICS, "insufficient_tier")
     return Small(heartbeat.metrics(services().settings.data_dir), media_type=CONTENT_TYPE_LATEST)
 

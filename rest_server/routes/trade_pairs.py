@@ -9,7 +9,7 @@ from flask import Blueprint, request
 from rest_server.answers import Small
 from rest_server.errors import Problem
 from rest_server.models import TradePairs
-from rest_server.operation import answers, fails, open_to_all, query, says
+from rest_server.operation import answers, fails, open_to_all, query
 from rest_server.services import services
 from validator.trade_pairs import ASSET_CLASSES, listing
 
@@ -21,7 +21,6 @@ blueprint: Final = Blueprint("trade_pairs", __name__)
 @query("asset_class", "Only pairs of this class.", enum=list(ASSET_CLASSES))
 @answers(TradePairs)
 @fails(400, "Invalid asset class. Valid options are: " + ", ".join(ASSET_CLASSES))
-@says(500, "Internal server error retrieving allowed trade pairs")
 def trade_pairs() -> Small:
     """Vanta's trade pairs, allowed and disabled."""
     try:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from journal import checkpoint, witness
 from journal.entry import POSITIONS
@@ -110,31 +109,6 @@ def test_the_witness_is_as_new_as_the_checkpoint(desk: Desk) -> None:
     seen = witness.read(desk.settings.witness_path)
     assert seen is not None
     assert (seen.epoch, seen.heads[POSITIONS]) == (desk.journal.epoch().id, 7)
-
-
-def test_the_witness_follows_within_seconds(desk: Desk) -> None:
-    """A crash soon after, and an old copy put in place: the numbers given meanwhile are known."""
-    desk.keeper.step()
-    fill(desk.journal, 7)
-    desk.clock.advance(5)
-    desk.keeper.step()
-
-    seen = witness.read(desk.settings.witness_path)
-    assert seen is not None
-    assert seen.heads[POSITIONS] == 7
-    assert desk.checkpoints == [0]
-
-
-def test_a_witness_that_cannot_be_written_stops_neither_checkpoints_nor_the_end(desk: Desk) -> None:
-    desk.settings.witness_path.mkdir()
-    fill(desk.journal, 7)
-    with capture_logs() as logs:
-        desk.keeper.step()
-        desk.clock.advance(5)
-        desk.keeper.step()
-
-    assert desk.checkpoints == [7]
-    assert [line["event"] for line in logs].count("witness not written") == 1, "said once"
 
 
 def test_old_entries_and_marks_go_once_checkpoints_hold_them(desk: Desk) -> None:

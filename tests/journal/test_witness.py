@@ -6,63 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from journal import witness
 from journal.entry import POSITIONS
 from journal.eras import GAP
-from journal.layout import open_journal
 from journal.sqlite import SqliteJournal
-from runtime.settings import JournalSettings, Settings
 from tests.journal.support import entries_of, fill, numbers
 
 
 def open_at(directory: Path) -> SqliteJournal:
     return SqliteJournal(directory / "j" / "journal.sqlite3", witness_file=directory / "elsewhere" / "w.json")
-
-
-def test_an_old_copy_of_the_whole_data_directory_is_noticed_with_default_settings(tmp_path: Path) -> None:
-    """The witness lies beside the directory, so it is not put back together with the journal."""
-    data = tmp_path / "data"
-    settings = Settings(data_dir=data)
-    journal = open_journal(settings)
-    fill(journal, 5)
-    journal.close()
-    shutil.copytree(data, tmp_path / "copy")
-    journal = open_journal(settings)
-    fill(journal, 20)
-    old = journal.epoch()
-    journal.close()
-    shutil.rmtree(data)
-    (tmp_path / "copy").rename(data)
-
-    with capture_logs() as logs:
-        journal = open_journal(settings)
-    try:
-        assert journal.epoch().id != old.id
-        assert journal.epoch().first[POSITIONS] == 25 + GAP
-        assert [line["event"] for line in logs] == ["older journal put back: a new epoch begins"]
-    finally:
-        journal.close()
-
-
-def test_the_witness_stays_where_it_is(tmp_path: Path) -> None:
-    """Inside only where there is one already and none beside; configured: exactly there."""
-    data = tmp_path / "data"
-    beside, inside = tmp_path / "data.witness.json", data / "witness.json"
-    settings = Settings(data_dir=data)
-
-    assert settings.witness_path == beside
-
-    data.mkdir()
-    inside.touch()
-    assert settings.witness_path == inside
-
-    beside.touch()
-    assert settings.witness_path == beside
-
-    chosen = Settings(data_dir=data, journal=JournalSettings(witness=str(tmp_path / "w")))
-    assert chosen.witness_path == tmp_path / "w"
 
 
 def test_a_clean_restart_keeps_the_epoch(tmp_path: Path) -> None:

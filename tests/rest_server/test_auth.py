@@ -12,8 +12,6 @@ from rest_server.openapi import routes
 from runtime.api_key_file import KeyTable, parse
 from runtime.settings import RestSettings
 from tests.rest_server.world import DAY, KEYS, PLENTY, Make, World, bearer, fill, position, resting
-from tests.validator.collateral.people import HOT
-from tests.validator.entities.people import creation, entity
 
 # route → lowest tier that gets 200; None: open to everybody; what the open ones need beyond that is below
 TIERS: dict[str, int | None] = {
@@ -31,14 +29,6 @@ TIERS: dict[str, int | None] = {
     "/v1/events?stream=orders": 100,
     "/v1/events?stream=ledger": 100,
     "/v1/events?stream=registry": 200,
-    "/collateral/": 0,
-    f"/collateral/balance/{HOT.ss58_address}": None,
-    "/miner-selections": 0,
-    "/entity/5Entity": 200,
-    "/entities": 200,
-    "/entity/subaccount/5Entity_0": 200,
-    "/v2/entity/subaccount/5Entity_0": 200,
-    "/entity/endpoint?subaccount=5Entity_0": None,
     "/trade-pairs": None,
     "/api/health": None,
     "/readyz": None,
@@ -55,9 +45,6 @@ def busy(world: World) -> World:
     old = world.now - 3 * DAY
     world.put(position("a", [fill("a1", 1, 2.0, old)]))
     world.put_orders(resting("a", 1, old))
-    clerk = world.desk.clerk
-    clerk.register(entity("5Entity", endpoint_url="https://entity.example"))
-    clerk.create(creation("5Entity"))
     return world
 
 
@@ -66,12 +53,11 @@ def get(world: World, path: str, headers: dict[str, str]) -> Any:
 
 
 def test_the_matrix_knows_every_route(world: World) -> None:
-    """What is posted has tables of its own."""
-    find = world.app.url_map.bind("localhost").match
-    listed = {find(path.partition("?")[0], "GET", return_rule=True)[0].rule for path in TIERS}
-    known = {rule.rule for rule, operation, _ in routes(world.app) if operation.body is None}
+    listed = {path.partition("?")[0].replace("/a", "/<minerid>", 1) for path in TIERS if "/a" in path[1:]}
+    listed |= {path.partition("?")[0] for path in TIERS}
+    known = {rule.rule for rule, _, _ in routes(world.app)}
 
-    assert known - listed == {"/metrics"}
+    assert {rule for rule in known if rule not in listed} == {"/metrics"}
 
 
 @pytest.mark.parametrize("path", TIERS)

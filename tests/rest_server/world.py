@@ -17,14 +17,10 @@ from flask.testing import FlaskClient
 from journal.entry import ORDERS, POSITIONS, REGISTRY, Appended, Draft
 from journal.marks import MarkStore
 from journal.memory import MemoryJournal
-from journal.state import Latest, State
+from journal.state import State
 from rest_server.addresses import Addresses
 from rest_server.app import create_app
-from rest_server.audit import AuditLog
-from rest_server.drawdowns import Drawdowns
-from rest_server.entity_desk import EntityDesk, open_desk
 from rest_server.follower import Follower
-from rest_server.keyring import Keyring
 from rest_server.limits import Limiter
 from rest_server.metagraph import Metagraph
 from rest_server.published import Published
@@ -33,10 +29,6 @@ from runtime.api_key_file import KeyTable, parse
 from runtime.clock import Clock, FakeClock
 from runtime.settings import RestSettings, Settings
 from runtime.usage import Usage
-from tests.validator.collateral.people import collateral_settings
-from validator.assets import Assets
-from validator.collateral.setup import open_collateral
-from validator.orders.desk import Desk, sizes_in
 from validator.positions import identity, order_identity, rebuild
 from validator.registry import Registry
 from vanta_api.records import (
@@ -66,7 +58,6 @@ KEYS: Final[dict[str, Any]] = {
     "fifty": {"key": "k50", "tier": 50},
     "hundred": {"key": "k100", "tier": 100},
     "operator": {"key": "k200", "tier": 200},
-    "admin": {"key": "k500", "tier": 500},
     "vanta": {"key": "kvanta", "tier": 100, "trade_pairs": "vanta"},
     "vanta_zero": {"key": "kvanta0", "tier": 0, "trade_pairs": "vanta"},
     "stream_only": {"key": "kws", "tier": 100, "scopes": ["ws"]},
@@ -179,9 +170,6 @@ class SourceStub:
             self.follower.turn()
         return self.follower.current() if self.is_booted else None
 
-    def newest_of(self, stream: str, hotkey: str) -> list[tuple[str, Latest]]:
-        return self.follower.newest_of(stream, hotkey)
-
     def problem(self) -> str | None:
         return self.fault
 
@@ -196,8 +184,9 @@ class World:
     settings_changes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        changes = {"collateral": collateral_settings(self.directory), **self.settings_changes}
-        self.settings = Settings(data_dir=self.directory / "data", rest=self.rest, **changes)
+        self.settings = Settings(
+            data_dir=self.directory / "data", rest=self.rest, **dict(self.settings_changes)
+        )
         self.journal = MemoryJournal(clock=self.clock)
         self.marks = MarkStore(self.directory / "marks.sqlite3")
         self.usage = Usage(self.directory / "usage", "rest", self.clock)
@@ -205,7 +194,6 @@ class World:
         self.follower: Follower
         self.source: SourceStub
         self.app: Flask
-        self.desk: EntityDesk
         self.start()
 
     def start(self) -> None:
@@ -222,25 +210,17 @@ class World:
 
     def services(self) -> Services:
         metagraph = self.rest.metagraph_file
-        registry = Registry(self.journal)
-        drawdowns = Drawdowns(self.journal, State(), self.source)
-        desk = self.desk = open_desk(self.settings, registry, self.clock, self.marks, self.source.newest_of)
         return Services(
             settings=self.settings,
             clock=self.clock,
-            keys=Keyring(self.keys, desk.keys),
+            keys=self.keys,
             usage=self.usage,
             limiter=Limiter(self.rest, self.usage, self.clock),
             addresses=Addresses(self.rest.trusted_proxies),
             source=self.source,
             metagraph=Metagraph(Path(metagraph) if metagraph else None, self.clock),
             open_reader=lambda: self.journal,
-            registry=registry,
-            collateral=open_collateral(self.settings, registry, self.clock, drawdowns),
-            assets=Assets(registry, self.settings.collateral.asset_classes, self.clock),
-            entities=desk,
-            development=Desk(self.journal, State(), self.marks, self.clock, sizes_in(registry)),
-            audit=AuditLog(self.settings.data_dir / "audit", self.clock),
+            registry=Registry(self.journal),
         )
 
     def close(self) -> None:
@@ -254,15 +234,6 @@ class World:
     @property
     def now(self) -> int:
         return self.clock.now_ms()
-
-    def post(self, path: str, body: Any, key: str | None = None, **more: Any) -> Any:
-        """POST a JSON value (bytes: as they are) with a key or without."""
-        headers = bearer(key) if key is not None else {}
-        if isinstance(body, bytes):
-            return self.client.post(
-                path, data=body, headers=headers, **{"content_type": "application/json", **more}
-            )
-        return self.client.post(path, json=body, headers=headers, **more)
 
     def get(self, path: str, key: str | None = "k100", **headers: str) -> Any:
         """GET with a key; header names have ``_`` for ``-``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from runtime.boot import CannotBoot, claim_data_dir, require_free_port
-from runtime.clock import FakeClock, SystemClock
+from runtime.clock import SystemClock
 from runtime.process import SystemProcess
 from runtime.supervisor import Spec, State, Supervisor
 
@@ -36,7 +35,7 @@ MANAGER = """
 import os, sys
 from pathlib import Path
 from runtime import logs
-from runtime.clock import FakeClock, SystemClock
+from runtime.clock import SystemClock
 from runtime.process import SystemProcess
 from runtime.supervisor import Spec, Supervisor
 logs.configure("manager")
@@ -171,32 +170,3 @@ def test_a_port_in_use_is_named_and_its_owner_lives() -> None:
             require_free_port("127.0.0.1", port, "--api-rest-port")
 
         socket.create_connection(("127.0.0.1", port)).close()
-
-
-def test_silence_is_neither_a_step_of_the_wall_clock_nor_a_pause_of_ours(tmp_path: Path) -> None:
-    """A corrected clock or a suspended machine must not have every worker killed."""
-    clock = FakeClock()
-    spec = Spec("w", [sys.executable, "-c", "import time; time.sleep(60)"])
-    process = SystemProcess(spec, tmp_path, clock, environ())
-    heartbeat = tmp_path / "run" / "w.json"
-    heartbeat.parent.mkdir()
-    try:
-        heartbeat.write_text(json.dumps({"pid": process.pid + 1, "beat_ms": 1}))
-        assert process.last_beat_s() is None, "that is the heartbeat of an earlier process"
-
-        heartbeat.write_text(json.dumps({"pid": process.pid, "beat_ms": clock.now_ms() - 3_600_000}))
-        os.utime(heartbeat, (1, 1))
-        assert process.last_beat_s() == 0.0
-
-        clock.advance(0.5)
-        assert process.last_beat_s() == 0.5
-
-        clock.advance(300.0)
-        assert process.last_beat_s() == 1.5, "nobody looked for five minutes"
-
-        os.utime(heartbeat, (2, 2))  # what a worker does that finds the disk full
-        assert process.last_beat_s() == 0.0
-    finally:
-        process.signal(signal.SIGKILL)
-        until(lambda: process.poll() is not None)
-        process.close()

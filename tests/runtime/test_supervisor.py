@@ -6,7 +6,6 @@ import random
 import signal
 from itertools import pairwise
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
@@ -88,7 +87,7 @@ def test_runs_only_after_the_readiness_line() -> None:
 
 def test_starts_again_with_growing_delays_after_crashes() -> None:
     stage = Stage(spec("rest"))
-    starts: list[float] = []
+    starts = []
     for _ in range(8):
         while len(stage.started) == len(starts):
             stage.run(0.05)
@@ -149,44 +148,6 @@ def test_a_silent_worker_is_killed_and_replaced() -> None:
     assert len(stage.started) == 2
 
 
-def test_says_that_it_was_itself_who_killed_a_worker() -> None:
-    stage = Stage(spec("rest"))
-    stage.run()
-    stage.started[0][1].facts = {}
-    stage.run(1)
-    stage.started[0][1].silence = SILENT_S + 1
-    stage.run(0.1)
-
-    assert stage.supervisor.children["rest"].reason.startswith("no heartbeat for")
-
-
-def test_a_worker_that_cannot_be_started_now_is_tried_again() -> None:
-    """No memory for one more process takes nobody else down."""
-    stage = Stage(spec("rest"), spec("poll"))
-    stage.run()
-    spawn, stage.supervisor._spawn = stage.supervisor._spawn, Mock(side_effect=OSError(12, "no memory"))
-    stage.started[1][1].code = 1
-    stage.run(2)
-
-    assert stage.state("poll") is State.BACKOFF
-    assert "no memory" in stage.supervisor.children["poll"].reason
-
-    stage.supervisor._spawn = spawn
-    stage.run(BACKOFF_MAX_S)
-
-    assert stage.state("poll") is State.STARTING
-
-
-def test_all_is_not_ready_when_an_essential_worker_is_lost() -> None:
-    stage = Stage(spec("rest", essential=True), spec("poll"))
-    stage.run()
-    stage.started[0][1].code = 3
-    stage.started[1][1].facts = {}
-    stage.run(0.05)
-
-    assert not stage.supervisor.all_ready()
-
-
 def test_a_worker_that_never_gets_ready_is_killed() -> None:
     stage = Stage(spec("rest"))
     stage.run(STARTING_S + 2)
@@ -209,7 +170,6 @@ def test_drains_then_kills_what_does_not_stop() -> None:
     stage.run(2)
 
     assert signal.SIGKILL in stubborn.signals
-    assert stage.supervisor.children["ws"].reason == f"did not stop within {DRAIN_S:.0f} s"
     assert stage.supervisor.finished()
     assert stage.supervisor.exit_code() == 0
 

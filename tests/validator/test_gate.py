@@ -76,7 +76,7 @@ def test_an_eliminated_hotkeys_positions_become_residuals(journal: Journal) -> N
     eliminate(registry, "a")
     done = gate.append([position_draft("a", "1"), position_draft("b", "2"), Draft(ORDERS, "a|9", b"{}")])
 
-    assert done == [Appended(POSITIONS, 0, False), Appended(POSITIONS, 1, True), Appended(ORDERS, 0, False)]
+    assert done == [Appended(POSITIONS, 0, False), Appended(POSITIONS, 1, True), Appended(ORDERS, 1, True)]
     assert [entry.key for entry in journal.read(POSITIONS, 0).entries] == ["b|2"]
     assert residuals(registry, "a") == [
         {

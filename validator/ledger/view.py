@@ -2,7 +2,6 @@
 
 Rule 1: a reader sees whole spans only, and only up to the boundary that every hotkey has passed.
 Rule 2: void spans are filled in, so that checkpoints follow each other without gaps.
-Rule 3: a ledger that a restore brought comes first, ours follows it.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ import msgspec
 
 from journal.entry import LEDGER
 from journal.state import State
-from validator.ledger.checkpoint import PORTFOLIO, Bundle, Checkpoint, Ledger, void_after, within_window
-from validator.ledger.imported import IMPORTED, before, joined, read_imported
+from validator.ledger.checkpoint import PORTFOLIO, Checkpoint, Ledger, void_after, within_window
 from validator.ledger.record import (
     PREFIX,
     THROUGH_KEY,
@@ -36,7 +34,6 @@ class Ledgers:
     def __init__(self) -> None:
         self.through_ms: int | None = None
         self._bodies: dict[str, dict[str, bytes]] = {}
-        self._imported: dict[str, bytes] = {}
         self._revisions: dict[str, int] = {}
 
     def load(self, state: State) -> None:
@@ -52,11 +49,6 @@ class Ledgers:
         if key == THROUGH_KEY:
             self.through_ms = read_through(body).end_ms
             return None
-        if key.startswith(IMPORTED):
-            hotkey = key.removeprefix(IMPORTED)
-            self._imported[hotkey] = body
-            self._revisions[hotkey] = sequence
-            return hotkey
         if not key.startswith(PREFIX):
             return None
         hotkey = key.removeprefix(PREFIX).rsplit("|", 2)[0]
@@ -66,23 +58,17 @@ class Ledgers:
 
     def hotkeys(self) -> list[str]:
         """Who has a ledger."""
-        return sorted(self._bodies.keys() | self._imported.keys())
+        return sorted(self._bodies)
 
     def revision(self, hotkey: str) -> tuple[int, int]:
         """Changes exactly when the hotkey's ledger does: by a new entry or by time that passed."""
         return self._revisions.get(hotkey, 0), self.through_ms or 0
 
-    def bundle(self, hotkey: str, before_ms: int | None = None) -> Bundle | None:
+    def bundle(self, hotkey: str, before_ms: int | None = None) -> dict[str, Ledger] | None:
         """The portfolio's ledger and each trade pair's; None when there is none.
 
         ``before_ms``: only checkpoints that ended before then (what a delayed reader may see).
-        Raises WireError when a ledger that was brought cannot be read.
         """
-        brought = self._imported.get(hotkey)
-        older = None if brought is None else before(read_imported(brought), before_ms)
-        return joined(older, self._own(hotkey, before_ms))
-
-    def _own(self, hotkey: str, before_ms: int | None) -> Bundle | None:
         until_ms = self.through_ms
         if until_ms is None or hotkey not in self._bodies:
             return None

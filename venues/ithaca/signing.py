@@ -18,7 +18,7 @@ from eth_keys.exceptions import BadSignature
 from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
 
-from runtime.ethereum import Account, SignableMessage, encode_typed_data
+from venues.ethereum import Account, SignableMessage, encode_typed_data
 
 DOMAIN: Final = {"name": "Ithaca", "version": "0.1"}
 DOMAIN_TYPE: Final = [{"name": "name", "type": "string"}, {"name": "version", "type": "string"}]

@@ -16,7 +16,6 @@ from validator.positions import rebuild
 from vanta_api.records import Order, Position
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,11 @@ def held(orders: Sequence[Order], count: int) -> tuple[float, float, float, floa
     return float(quantity), float(average), float(realized), float(fees)
 
 
-def worth(position: Position, moments: Integers, prices: Floats) -> tuple[Floats, Floats, Floats]:
+def worth(position: Position, ticks: Sequence[int], prices: Floats) -> tuple[Floats, Floats, Floats]:
     """Return, realised and unrealised P&L of a position at every tick."""
-    ret = np.ones(len(moments))
-    realized, unrealized = np.zeros(len(moments)), np.zeros(len(moments))
+    moments = np.array(ticks)
+    ret = np.ones(len(ticks))
+    realized, unrealized = np.zeros(len(ticks)), np.zeros(len(ticks))
     for count in range(1, len(position.orders) + 1):
         since = position.orders[count - 1].processed_ms
         until = position.orders[count].processed_ms if count < len(position.orders) else 2**62
@@ -78,14 +78,11 @@ def worth(position: Position, moments: Integers, prices: Floats) -> tuple[Floats
         if not len(where):
             continue
         is_over = position.is_closed_position and count == len(position.orders)
-        if is_over and position.venue is None:
-            ret[where], realized[where] = position.return_at_close, position.realized_pnl
-            continue
         if position.venue is None:
             for k in where:
                 valued = _plain(position, count, int(moments[k]), prices[k])
-                ret[k], realized[k] = valued.return_at_close, valued.realized_pnl
-                unrealized[k] = valued.unrealized_pnl
+                ret[k] = position.return_at_close if is_over else valued.return_at_close
+                realized[k], unrealized[k] = valued.realized_pnl, 0.0 if is_over else valued.unrealized_pnl
             continue
         quantity, average, gained, fees = held(position.orders, count)
         paid = np.where(np.isnan(prices[where]), float(position.orders[count - 1].price), prices[where])
@@ -113,11 +110,11 @@ def checkpoints(
     """The ledger of all the positions together, from the first span to a boundary."""
     start_ms = min(one.open_ms for one in positions) // span_ms * span_ms
     ticks = grid(start_ms, through_ms)
-    by_pair = {pair: prices_on(marks, pair, ticks) for pair in {one.trade_pair[0] for one in positions}}
-    value, moments = np.ones(len(ticks)), np.array(ticks)
+    by_pair = {one.trade_pair[0]: prices_on(marks, one.trade_pair[0], ticks) for one in positions}
+    value = np.ones(len(ticks))
     realized, unrealized = np.zeros(len(ticks)), np.zeros(len(ticks))
     for one in positions:
-        ret, gained, open_usd = worth(one, moments, by_pair[one.trade_pair[0]])
+        ret, gained, open_usd = worth(one, ticks, by_pair[one.trade_pair[0]])
         value, realized, unrealized = value * ret, realized + gained, unrealized + open_usd
     before = np.concatenate(([1.0], value[:-1]))
     change = np.where(np.isclose(value, before, rtol=1e-13, atol=0), 0.0, np.log(value / before))

@@ -181,46 +181,6 @@ def test_an_order_that_turns_up_late_corrects_what_was_finished() -> None:
     assert tardy.latest(but=THROUGH_KEY) == prompt.latest(but=THROUGH_KEY)
 
 
-def test_late_orders_and_kills_come_to_the_same_ledgers() -> None:
-    rng, end = Random(SEED + 60), T0 + 3 * DAY
-    marks = walk(rng, VENUE_PAIRS, T0, end)
-    events = history(rng, marks, "hk", VENUE_PAIRS, T0, end)
-    closed = closed_only(events)
-    last = {one.position_uuid: (ms, one) for ms, one in closed}
-    delays = {index: rng.randrange(15 * HOUR) for index in range(0, len(last), 3)}
-    in_order = late(list(last.values()), delays)  # positions that are seen only once they are closed
-    calm, wild = Stage(marks), Stage(marks, killer=Random(SEED), odds=0.04)
-    for stage in (calm, wild):
-        stage.play(in_order, minutes(T0, end + DAY, 10 * MINUTE))
-    scratch = Stage(marks)
-    for _, one in in_order:
-        scratch.append(one)
-    scratch.turn(end + DAY)
-
-    assert wild.kills > 15
-    assert wild.latest(but=THROUGH_KEY) == calm.latest(but=THROUGH_KEY) == scratch.latest(but=THROUGH_KEY)
-
-
-def test_killed_while_a_newcomers_history_is_written_it_is_written_whole() -> None:
-    rng, end = Random(SEED + 70), T0 + 50 * DAY
-    marks = walk(rng, VENUE_PAIRS[:1], T0, end, gaps=0.98)
-    old = history(rng, marks, "old", VENUE_PAIRS[:1], T0, end - DAY)
-    new = history(rng, marks, "new", VENUE_PAIRS[:1], T0, end - DAY)
-    calm, wild = Stage(marks), Stage(marks, killer=Random(SEED), odds=0.4)
-    for stage in (calm, wild):
-        for _, one in {one.position_uuid: (ms, one) for ms, one in old}.values():
-            stage.append(one)
-        stage.turn(end - 5 * HOUR)
-        for _, one in {one.position_uuid: (ms, one) for ms, one in new}.values():
-            stage.append(one)
-        stage.turn(end - 4 * HOUR)
-        stage.turn(end)
-
-    assert wild.kills > 3
-    assert len([key for key in calm.latest() if key.startswith("perf|new|")]) > 150
-    assert [(one.key, one.body) for one in wild.entries()] == [(one.key, one.body) for one in calm.entries()]
-
-
 def lone(ms: int, closed_ms: int, uuid: str, pair: str = "O2:FUEL/USDC", exit_price: str = "110") -> Position:
     """A position of 100 units from 100 to another price."""
     return position(

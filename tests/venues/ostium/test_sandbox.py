@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.clock import FakeClock
-from runtime.ethereum import Account
 from runtime.settings import read_secret
 from tests.venues.ostium.worlds import LIVE_MS, ORIGIN_MS, sandbox_at, story
+from venues.ethereum import Account
 from venues.ostium.exchange.engine import Exchange, Ticket
 from venues.ostium.exchange.market import PAIRS, day_trading, last_open_ms
 from venues.ostium.exchange.state import ALL, RevertError

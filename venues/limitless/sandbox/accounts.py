@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from runtime.ethereum import Account as Wallet
+from venues.ethereum import Account as Wallet
 from venues.limitless.sandbox.book import LOT
 from venues.limitless.sandbox.markets import Market, hex_of
 from venues.limitless.signing import Token

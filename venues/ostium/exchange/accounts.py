@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.ethereum import Account
+from venues.ethereum import Account
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The journal as a server writes to it: not before there is something to write.
+"""The journal as the server writes to it: not before there is something to write.
 
 Rule: a server that only reads works on a disk that takes nothing, on a replica and beside a full disk; only
 the requests that would write are refused (UnavailableError, answered 503).
